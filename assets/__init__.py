@@ -1,0 +1,1 @@
+"""WHAT is traded: markets, money, research and the asset types."""

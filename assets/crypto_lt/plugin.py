@@ -1,0 +1,44 @@
+"""How long-term crypto plugs into the orchestrator."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils.translation import gettext_lazy as _
+
+from assets.crypto_lt import params, tasks
+from assets.crypto_lt.universe import ACCOUNT, INSTRUMENTS, KEY
+from assets.markets import universe
+from assets.research.observation import Watch
+from assets.trading import registry
+from orchestrator import plugins
+from orchestrator.plugins import CadenceBounds, Lane, Priority, TaskSpec, WorkflowType
+
+# A portfolio is as nervous as its weighted mean; 45 % a year is an ordinary day.
+WATCH = Watch(
+    asset_type=KEY, reference=0.45, threshold=0.60, band_sigmas=2.5, combine="mean", weights=params.shares
+)
+
+WORKFLOW = WorkflowType(
+    key=KEY,
+    title=_("Crypto long term"),
+    description=_("Buys a little every day, more after a fall, less when it is wild; keeps the shares in their bands."),
+    lane=Lane.TRADING,
+    priority=Priority.NORMAL,
+    bounds=CadenceBounds(minimum=timedelta(hours=1), base=timedelta(hours=4), maximum=timedelta(hours=12)),
+    steps=(
+        TaskSpec(name="analyze_crypto_longterm", run=tasks.analyze_crypto_longterm),
+        TaskSpec(name="execute_crypto_dca", run=tasks.execute_crypto_dca),
+    ),
+    asset_type=KEY,
+    params=params.SCHEMA,
+    observe=WATCH.observe,
+    exposure=WATCH.exposure,
+)
+
+
+def register() -> None:
+    """Called once when the app is ready."""
+    universe.register(KEY, INSTRUMENTS)
+    registry.register_account(ACCOUNT)
+    plugins.register(WORKFLOW)

@@ -1,0 +1,42 @@
+"""How ETFs plug into the orchestrator."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils.translation import gettext_lazy as _
+
+from assets.etf import params, tasks
+from assets.etf.universe import ACCOUNT, INSTRUMENTS, KEY
+from assets.markets import universe
+from assets.research.observation import Watch
+from assets.trading import registry
+from orchestrator import plugins
+from orchestrator.plugins import CadenceBounds, Lane, Priority, TaskSpec, WorkflowType
+
+# A portfolio of funds is as nervous as their mean; 14 % a year is quiet.
+WATCH = Watch(asset_type=KEY, reference=0.14, threshold=0.30, band_sigmas=2.5, combine="mean")
+
+WORKFLOW = WorkflowType(
+    key=KEY,
+    title=_("ETF"),
+    description=_("Holds the strongest funds by inverse volatility; monthly, and when a weight leaves its band."),
+    lane=Lane.TRADING,
+    priority=Priority.NORMAL,
+    bounds=CadenceBounds(minimum=timedelta(hours=1), base=timedelta(hours=6), maximum=timedelta(hours=24)),
+    steps=(
+        TaskSpec(name="analyze_etf_performance", run=tasks.analyze_etf_performance),
+        TaskSpec(name="rebalance_etf_portfolio", run=tasks.rebalance_etf_portfolio),
+    ),
+    asset_type=KEY,
+    params=params.SCHEMA,
+    observe=WATCH.observe,
+    exposure=WATCH.exposure,
+)
+
+
+def register() -> None:
+    """Called once when the app is ready."""
+    universe.register(KEY, INSTRUMENTS)
+    registry.register_account(ACCOUNT)
+    plugins.register(WORKFLOW)

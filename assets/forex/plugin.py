@@ -1,0 +1,54 @@
+"""How forex plugs into the orchestrator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from assets.forex import params, strategy, tasks
+from assets.forex.universe import ACCOUNT, INSTRUMENTS, KEY
+from assets.markets import universe
+from assets.markets.series import CandleSeries
+from assets.research.observation import Watch
+from assets.trading import registry
+from orchestrator import plugins
+from orchestrator.plugins import CadenceBounds, Lane, Priority, TaskSpec, WorkflowType
+
+
+def stop_ratio(bars: CandleSeries, bar_s: int, values: Mapping[str, Any]) -> float:
+    """The strategy's own stop."""
+    return strategy.stop_ratio(bars, bar_s, params.read(values))
+
+
+# Pairs move 5 to 12 % a year on most days.
+WATCH = Watch(asset_type=KEY, reference=0.08, threshold=0.50, combine="max", stop_ratio=stop_ratio)
+
+WORKFLOW = WorkflowType(
+    key=KEY,
+    title=_("Forex"),
+    description=_("Follows trends, fades swings, respects the sessions, flat before the weekend."),
+    lane=Lane.TRADING,
+    priority=Priority.HIGH,
+    bounds=CadenceBounds(
+        minimum=timedelta(minutes=15), base=timedelta(minutes=20), maximum=timedelta(minutes=30)
+    ),
+    steps=(
+        TaskSpec(name="analyze_forex_pairs", run=tasks.analyze_forex_pairs),
+        TaskSpec(name="execute_forex_trades", run=tasks.execute_forex_trades),
+    ),
+    asset_type=KEY,
+    params=params.SCHEMA,
+    observe=WATCH.observe,
+    exposure=WATCH.exposure,
+    load_weight=0.75,
+)
+
+
+def register() -> None:
+    """Called once when the app is ready."""
+    universe.register(KEY, INSTRUMENTS)
+    registry.register_account(ACCOUNT)
+    plugins.register(WORKFLOW)

@@ -1,0 +1,1 @@
+"""Instruments, candles, calendars, feeds and data quality."""

@@ -1,0 +1,9 @@
+"""App declaration of assets.markets."""
+
+from django.apps import AppConfig
+
+
+class MarketsConfig(AppConfig):
+    name = "assets.markets"
+    label = "markets"
+    verbose_name = "Markets"

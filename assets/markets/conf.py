@@ -1,0 +1,29 @@
+"""Settings of this app, read once where they are needed. Every one has a default that is safe without a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MarketSettings:
+    """Where prices come from."""
+
+    feed: str  # simulated, replay, binance, none
+    seed: int  # of simulated prices
+    binance_url: str  # replaces the scheme and host of every address of the venue; empty = the real ones
+    binance_timeout_s: float
+    binance_weight: int  # request weight a minute we allow ourselves
+
+
+def read() -> MarketSettings:
+    """The settings as they are now (tests override them)."""
+    return MarketSettings(
+        feed=getattr(settings, "TRADING_FEED", "simulated"),
+        seed=int(getattr(settings, "TRADING_FEED_SEED", 7)),
+        binance_url=getattr(settings, "TRADING_BINANCE_URL", ""),
+        binance_timeout_s=float(getattr(settings, "TRADING_VENUE_TIMEOUT_S", 8.0)),
+        binance_weight=int(getattr(settings, "TRADING_BINANCE_WEIGHT", 3000)),
+    )

@@ -1,0 +1,1 @@
+"""Reads of market data for pages and the API."""

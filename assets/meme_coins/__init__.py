@@ -1,0 +1,1 @@
+"""The meme coins asset type."""

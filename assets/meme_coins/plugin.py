@@ -1,0 +1,54 @@
+"""How meme coins plug into the orchestrator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from assets.markets import universe
+from assets.markets.series import CandleSeries
+from assets.meme_coins import params, strategy, tasks
+from assets.meme_coins.universe import ACCOUNT, INSTRUMENTS, KEY
+from assets.research.observation import Watch
+from assets.trading import registry
+from orchestrator import plugins
+from orchestrator.plugins import CadenceBounds, Lane, Priority, TaskSpec, WorkflowType
+
+
+def stop_ratio(bars: CandleSeries, bar_s: int, values: Mapping[str, Any]) -> float:
+    """The strategy's own stop."""
+    return strategy.stop_ratio(bars, bar_s, params.read(values))
+
+
+# At 60 % a year five minutes is right; the liveliest coin sets the pace.
+WATCH = Watch(asset_type=KEY, reference=0.60, threshold=0.80, combine="max", stop_ratio=stop_ratio)
+
+WORKFLOW = WorkflowType(
+    key=KEY,
+    title=_("Meme coins"),
+    description=_("Momentum and volume bursts, long only, every one to two minutes when it is wild."),
+    lane=Lane.TRADING,
+    priority=Priority.HIGH,
+    bounds=CadenceBounds(
+        minimum=timedelta(seconds=60), base=timedelta(seconds=300), maximum=timedelta(seconds=900)
+    ),
+    steps=(
+        TaskSpec(name="analyze_meme_trends", run=tasks.analyze_meme_trends),
+        TaskSpec(name="execute_meme_trades", run=tasks.execute_meme_trades),
+    ),
+    asset_type=KEY,
+    params=params.SCHEMA,
+    observe=WATCH.observe,
+    exposure=WATCH.exposure,
+    load_weight=0.5,
+)
+
+
+def register() -> None:
+    """Called once when the app is ready."""
+    universe.register(KEY, INSTRUMENTS)
+    registry.register_account(ACCOUNT)
+    plugins.register(WORKFLOW)

@@ -1,0 +1,38 @@
+"""The coins, with Binance's filters as of 2024, and the paper account."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from assets.markets.universe import InstrumentSpec
+from assets.trading.registry import AccountSpec
+
+KEY = "meme_coins"
+
+_LIMITS = {"venue": "binance", "calendar": "24x7", "quote": "USDT", "timeframe": "1m"}
+
+INSTRUMENTS = (
+    InstrumentSpec(
+        symbol="DOGEUSDT", base="DOGE", name="Dogecoin", tick_size=Decimal("0.00001"), lot_step=Decimal("1"),
+        min_quantity=Decimal("1"), min_notional=Decimal("1"), fee_rate=Decimal("0.001"), half_spread_bps=1.0,
+        slippage_bps=2.0, demo_price=0.12, demo_volatility=1.0, demo_correlation=0.6, **_LIMITS,
+    ),
+    InstrumentSpec(
+        symbol="SHIBUSDT", base="SHIB", name="Shiba Inu", tick_size=Decimal("0.00000001"), lot_step=Decimal("1"),
+        min_quantity=Decimal("1"), min_notional=Decimal("1"), fee_rate=Decimal("0.001"), half_spread_bps=2.0,
+        slippage_bps=3.0, demo_price=0.000025, demo_volatility=1.1, demo_correlation=0.6, **_LIMITS,
+    ),
+    InstrumentSpec(
+        symbol="PEPEUSDT", base="PEPE", name="Pepe", tick_size=Decimal("0.00000001"), lot_step=Decimal("1"),
+        min_quantity=Decimal("1"), min_notional=Decimal("1"), fee_rate=Decimal("0.001"), half_spread_bps=3.0,
+        slippage_bps=5.0, demo_price=0.000008, demo_volatility=1.4, demo_correlation=0.5, **_LIMITS,
+    ),
+)  # fmt: skip
+
+ACCOUNT = AccountSpec(
+    asset_type=KEY,
+    currency="USDT",
+    opening_balance=Decimal("10000"),
+    max_order_notional=Decimal("5000"),
+    max_position_ratio=0.5,
+)

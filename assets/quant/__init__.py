@@ -1,0 +1,1 @@
+"""Pure numbers: indicators, statistics, sizing, stops, fills. No Django, no I/O, no clock."""

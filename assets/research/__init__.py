@@ -1,0 +1,1 @@
+"""Backtests, statistics, models, portfolios and sentiment."""

@@ -1,0 +1,149 @@
+"""What a trading workflow has at stake: `Exposure` for all workflows of a type, in at most three queries.
+
+Positions are those in the instruments that are active now, so that a replay and the simulated feed see their own. The
+stop is not stored anywhere: it is the strategy's own rule applied to the newest bars, and only its distance is needed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import OuterRef, Subquery
+
+from assets.markets import hub
+from assets.markets.models import Instrument
+from assets.markets.series import CandleSeries
+from assets.markets.universe import DEMO_SUFFIX
+from assets.quant import stops
+from assets.research import readings
+from assets.research.readings import Reading
+from assets.trading.models import Account, EquityPoint, Position
+from assets.trading.rates import Edge, Rates
+from orchestrator.engine.types import Exposure
+from orchestrator.plugins import WorkflowView
+from tradingsite.foundation.money import to_decimal
+
+StopRatio = Callable[[CandleSeries, int, Mapping[str, Any]], float]
+"""(closed bars, seconds per bar, parameters) -> distance of the stop as a fraction of price."""
+
+_EQUITY_FOR = timedelta(seconds=60)
+_FLAT = Exposure()
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """One open position. `entry` is the average price, `value_ratio` |value| / equity (0.0 when unknown)."""
+
+    symbol: str
+    reading: Reading | None
+    is_long: bool
+    entry: float
+    value_ratio: float
+
+
+class Stakes:
+    """Answers `Watch.exposure` for one asset type."""
+
+    def __init__(self, asset_type: str, stop_ratio: StopRatio | None) -> None:
+        self._asset_type = asset_type
+        self._stop_ratio = stop_ratio
+        self._equity: dict[int, tuple[datetime, float, str]] = {}
+
+    def of(self, workflows: Sequence[WorkflowView], now: datetime) -> Mapping[int, Exposure]:
+        """Exposure by workflow pk, for every workflow asked."""
+        held = self._held(now)
+        if not held:
+            return {workflow.pk: _FLAT for workflow in workflows}
+        return {workflow.pk: self._exposure(workflow, held) for workflow in workflows}
+
+    def _exposure(self, workflow: WorkflowView, held: Sequence[_Held]) -> Exposure:
+        wanted = {symbol.removesuffix(DEMO_SUFFIX) for symbol in workflow.params.get("symbols") or ()}
+        mine = [h for h in held if not wanted or h.symbol.removesuffix(DEMO_SUFFIX) in wanted]
+        if not mine:
+            return _FLAT
+        distances = [d for h in mine if (d := self._distance(h, workflow)) is not None]
+        return Exposure(
+            open_positions=len(mine),
+            exposure_ratio=sum(h.value_ratio for h in mine),
+            stop_distance_sigmas=min(distances, default=None),
+        )
+
+    def _distance(self, held: _Held, workflow: WorkflowView) -> float | None:
+        """Distance to the stop in sigmas of the base interval, not below 0; None without a stop or unknown."""
+        reading = held.reading
+        if self._stop_ratio is None or reading is None or not held.entry > 0.0:
+            return None
+        sigma = reading.sigma(workflow.base_interval_s)
+        if not sigma > 0.0:
+            return None
+        key = repr(sorted(workflow.params.items()))
+        if key not in reading.stops:
+            reading.stops[key] = self._stop_ratio(reading.series, reading.bar_s, workflow.params)
+        log_distance = stops.distance(
+            price=reading.price, entry=held.entry, is_long=held.is_long, ratio=reading.stops[key]
+        )
+        return max(log_distance, 0.0) / sigma
+
+    def _held(self, now: datetime) -> list[_Held]:
+        rows = {row.pk: row for row in hub.active_instruments(self._asset_type)}
+        found = Position.objects.filter(instrument_id__in=rows, account__asset_type=self._asset_type)
+        positions = [
+            position
+            for position in found.values_list("account_id", "instrument_id", "quantity", "cost").order_by("pk")
+            if position[2]
+        ]
+        if not positions:
+            return []
+        seen = readings.read(rows.values(), now)
+        return [self._one(position, rows, seen, now) for position in positions]
+
+    def _one(
+        self,
+        position: tuple[int, int, Decimal, Decimal],
+        rows: Mapping[int, Instrument],
+        seen: Mapping[int, Reading | None],
+        now: datetime,
+    ) -> _Held:
+        account_id, instrument_id, quantity, cost = position
+        row, reading = rows[instrument_id], seen[instrument_id]
+        value_ratio = 0.0
+        if reading is not None:
+            equity, currency = self._worth(account_id, now)
+            rate = _rate(row.quote, currency, rows, seen)
+            value = abs(float(quantity)) * reading.price
+            value_ratio = value * rate / equity if rate is not None and equity > 0.0 else 0.0
+        return _Held(
+            symbol=row.symbol, reading=reading, is_long=quantity > 0, entry=float(cost / quantity),
+            value_ratio=value_ratio if math.isfinite(value_ratio) else 0.0,
+        )  # fmt: skip
+
+    def _worth(self, account_id: int, now: datetime) -> tuple[float, str]:
+        """Newest known equity (the opening balance before any) and its currency; read once a minute."""
+        known = self._equity.get(account_id)
+        if known is not None and timedelta(0) <= now - known[0] < _EQUITY_FOR:
+            return known[1], known[2]
+        newest = EquityPoint.objects.filter(account=OuterRef("pk"), at__lte=now).order_by("-at").values("equity")[:1]
+        account = Account.objects.annotate(worth=Subquery(newest)).get(pk=account_id)
+        worth = account.opening_balance if account.worth is None else to_decimal(account.worth)
+        self._equity[account_id] = (now, float(worth), account.currency)
+        return float(worth), account.currency
+
+
+def _rate(
+    quote: str, currency: str, rows: Mapping[int, Instrument], seen: Mapping[int, Reading | None]
+) -> float | None:
+    """What one unit of `quote` is worth in `currency`, by the prices of the same universe; None when unknown."""
+    if quote == currency:
+        return 1.0
+    edges = [
+        Edge(row.base, row.quote, to_decimal(reading.price))
+        for pk, row in rows.items()
+        if (reading := seen[pk]) is not None
+    ]
+    rate = Rates(currency, edges).rate(quote)
+    return None if rate is None else float(rate)

@@ -1,0 +1,1 @@
+"""Accounts, ledger, orders, positions, risk and brokers."""

@@ -1,0 +1,40 @@
+"""Words of trading's alerts."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+
+from tradingsite.foundation import alerts
+
+
+def register() -> None:
+    """Called once while apps load."""
+    alerts.register_text(
+        "order-in-doubt",
+        _("Order of %(subject)s in doubt"),
+        _(
+            "It is not known whether the venue has order %(order)s (%(why)s). New entries on this instrument wait. "
+            "Look at the venue's own order list and resolve it there."
+        ),
+    )
+    alerts.register_text(
+        "order-overfilled",
+        _("%(subject)s filled beyond its order"),
+        _(
+            "Order %(order)s asked for %(quantity)s and %(filled)s were executed. All of it is booked; check the position."
+        ),
+    )
+    alerts.register_text(
+        "trade-id-conflict",
+        _("%(subject)s: one trade id, two trades"),
+        _(
+            "Trade %(trade_id)s of order %(order)s was reported again with other numbers. The first report is booked."
+        ),
+    )
+    alerts.register_text(
+        "order-rate-breaker",
+        _("%(subject)s halted: too many orders"),
+        _(
+            "More than %(limit)s orders a minute were wanted. The account sends nothing until a person activates it again."
+        ),
+    )

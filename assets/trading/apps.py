@@ -1,0 +1,15 @@
+"""App declaration of assets.trading."""
+
+from django.apps import AppConfig
+
+
+class TradingConfig(AppConfig):
+    name = "assets.trading"
+    label = "trading"
+    verbose_name = "Trading"
+
+    def ready(self) -> None:
+        from assets.trading import alert_texts, invariants
+
+        alert_texts.register()
+        invariants.register()

@@ -1,0 +1,18 @@
+"""Tables of money. Only services write them; ledger lines and fills are never changed."""
+
+from assets.trading.models.account import Account, EquityPoint, Position
+from assets.trading.models.ledger import Journal, JournalLine, LedgerAccount
+from assets.trading.models.order import Fill, Intent, Order, OrderEvent
+
+__all__ = [
+    "Account",
+    "EquityPoint",
+    "Fill",
+    "Intent",
+    "Journal",
+    "JournalLine",
+    "LedgerAccount",
+    "Order",
+    "OrderEvent",
+    "Position",
+]

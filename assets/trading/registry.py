@@ -1,0 +1,48 @@
+"""Which accounts asset types want. An asset app registers one spec in its `AppConfig.ready`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccountSpec:
+    """The paper account of one asset type, with the limits every order of it must respect.
+
+    `max_order_notional` is in `currency` (0 = none), ratios are fractions of equity, leverage is gross
+    exposure / equity.
+    """
+
+    asset_type: str
+    currency: str
+    opening_balance: Decimal
+    allows_short: bool = False
+    max_leverage: float = 1.0
+    max_order_notional: Decimal = Decimal(0)
+    max_position_ratio: float = 1.0
+    max_orders_per_minute: int = 30
+
+
+_specs: dict[str, AccountSpec] = {}
+
+
+def register_account(spec: AccountSpec) -> None:
+    """Add a spec. Raises ValueError when the asset type has another one or a number makes no sense."""
+    if spec.opening_balance <= 0 or spec.max_leverage <= 0 or spec.max_position_ratio <= 0:
+        raise ValueError(f"{spec.asset_type}: balance, leverage and position ratio must be above 0")
+    if spec.max_order_notional < 0 or spec.max_orders_per_minute < 1:
+        raise ValueError(f"{spec.asset_type}: limits must not be negative and a minute must allow an order")
+    known = _specs.get(spec.asset_type)
+    if known is not None and known != spec:
+        raise ValueError(f"The account of {spec.asset_type!r} is registered twice")
+    _specs[spec.asset_type] = spec
+
+
+def unregister_account(asset_type: str) -> None:
+    """For tests that register a toy type."""
+    _specs.pop(asset_type, None)
+
+
+def account_specs() -> tuple[AccountSpec, ...]:
+    return tuple(_specs.values())

@@ -1,0 +1,276 @@
+"""The life of an order at its venue. `send_order` is the only caller of `broker.place` in the whole system."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db.models import Q
+
+from assets.trading import brokers, conf
+from assets.trading.brokers.base import Accepted, OrderRequest, Rejected, Unknown
+from assets.trading.market import Look, look, rules_of
+from assets.trading.models import Account, Order, OrderEvent
+from assets.trading.states import IN_DOUBT, ORDER, WORKING
+from orchestrator.services import control
+from tradingsite.foundation import audit, clock, transitions
+from tradingsite.foundation.audit import Actor
+from tradingsite.foundation.crash import crash_here
+from tradingsite.foundation.errors import ConcurrentChange, Conflict, DomainError, NotFound, Unavailable
+
+if TYPE_CHECKING:
+    from assets.trading.services.recovery import RecoveryReport
+
+logger = logging.getLogger(__name__)
+
+Guarding = Callable[[], None]
+_RECHECK_AFTER_S = 0.25
+
+
+def no_guard() -> None:
+    """For callers that act for no run (recovery, a person)."""
+
+
+def send_order(
+    order_id: int, *, guard: Guarding, now: datetime, order: Order | None = None, seen: Look | None = None
+) -> Order:
+    """Send a new order once and record the answer: accepted, rejected, or unknown. Never call it inside a
+    transaction.
+
+    Right before the call the switch, the guard (run epoch), the account, the order's age and the age of the
+    data are read again; what refuses ends the order as expired with a code. An order that is not new any more
+    is returned as it is. `order` and `seen` spare a caller that has just read them a second read. Raises what
+    `guard` raises, after closing the order.
+    """
+    order = order or _get(order_id)
+    if order.status != Order.Status.NEW:
+        return order
+    checked_at = clock.monotonic()
+    refusal = _refusal(order, seen, now)
+    if refusal:
+        return _apply(order, "expire", code=refusal)
+    _ask_guard(order, guard, "expire")
+    try:
+        order = _apply(order, "send", sent_at=clock.now())
+    except ConcurrentChange:
+        # Another process was faster; its answer counts.
+        return _get(order_id)
+    if clock.monotonic() - checked_at > _RECHECK_AFTER_S:
+        # This process was slow or asleep since the check. Nothing has left it yet, so it may still say no.
+        current = _get(order.pk)
+        if current.status != Order.Status.SENDING:
+            # Recovery gave up on it meanwhile.
+            return current
+        refusal = _refusal(order, None, clock.now())
+        if refusal:
+            return _apply(order, "withdraw", code=refusal)
+        _ask_guard(order, guard, "withdraw")
+    crash_here("before_post")
+    outcome = _place(order)
+    crash_here("after_post")
+    return _record(order, outcome)
+
+
+def _get(order_id: int) -> Order:
+    order = Order.objects.select_related("intent", "account", "instrument").filter(pk=order_id).first()
+    if order is None:
+        raise NotFound(f"There is no order {order_id}.")
+    return order
+
+
+def _ask_guard(order: Order, guard: Guarding, event: str) -> None:
+    try:
+        guard()
+    except DomainError as e:
+        # Our run was taken over: whoever took it decides anew, this order must never leave.
+        _apply(order, event, code=e.code)
+        raise
+    except BaseException:
+        _apply(order, event, code="superseded")
+        raise
+
+
+def _refusal(order: Order, seen: Look | None, now: datetime) -> str:
+    """Why the order must not leave now; empty when it may. Unreadable counts as stopped."""
+    at = max(now, clock.now())
+    if at >= order.intent.valid_until or at - order.created_at > conf.NEW_ORDER_MAX_AGE:
+        return "too_old"
+    try:
+        state = control.current()
+    except Unavailable as e:
+        return e.code
+    if not state.orders_allowed:
+        return "stopped"
+    if not state.entries_allowed and not order.intent.reduces:
+        return "entries_paused"
+    # Fresh from the database: somebody may have halted the account since the gate.
+    account_state = Account.objects.filter(pk=order.account_id).values_list("state", flat=True).first()
+    if account_state == Account.State.HALTED:
+        return "account_halted"
+    if account_state != Account.State.ACTIVE and not order.intent.reduces:
+        return "account_reducing"
+    view = seen or look(order.instrument, at)
+    if not view.is_open:
+        return "market_closed"
+    return "" if view.usable else "data_stale"
+
+
+def _place(order: Order) -> Accepted | Rejected | Unknown:
+    request = OrderRequest(
+        client_id=order.client_id,
+        symbol=order.instrument.symbol,
+        side=order.side,
+        quantity=order.quantity,
+        limit_price=order.intent.limit_price,
+        reduces=order.intent.reduces,
+        valid_until=order.intent.valid_until,
+        rules=rules_of(order.instrument),
+    )
+    try:
+        return brokers.get(order.account).place(request)
+    except Exception as e:
+        # Whatever went wrong after the call began, the order may be live: it is recorded as unknown.
+        logger.exception("placing order %s ended without an answer", order.client_id)
+        return Unknown(reason=f"{type(e).__name__}: {e}"[:200])
+
+
+def _record(order: Order, outcome: Accepted | Rejected | Unknown) -> Order:
+    """Write the venue's answer. A fill that overtook the answer has moved the order already; then that
+    stands.
+    """
+    try:
+        if isinstance(outcome, Accepted):
+            return _apply(order, "accept", venue_id=outcome.venue_id, accepted_at=outcome.at)
+        if isinstance(outcome, Rejected):
+            return _apply(order, "reject", code=outcome.code, detail={"message": outcome.message})
+        return _apply(order, "lose", code="no_answer", detail={"message": outcome.reason})
+    except ConcurrentChange:
+        return _get(order.pk)
+
+
+_ENDS = frozenset({"deny", "reject", "expire", "withdraw", "cancel"})
+
+
+def _apply(
+    order: Order, event: str, *, code: str = "", detail: dict[str, Any] | None = None, **updates: Any
+) -> Order:
+    """One transition with its event row; relations already read stay attached."""
+    at = clock.now()
+    if code:
+        updates |= {"status_code": code[:64], "status_detail": detail or {}}
+    if event in _ENDS:
+        updates["finished_at"] = at
+    after = transitions.apply(
+        order, event, machine=ORDER, now=at, event_model=OrderEvent, updates=updates,
+        detail={"code": code, **(detail or {})} if code else {},
+    )  # fmt: skip
+    after.intent, after.account, after.instrument = order.intent, order.account, order.instrument
+    return after
+
+
+# --- Cancelling
+# -----------------------------------------------------------------------------------------------
+
+
+def cancel(order_id: int, *, actor: Actor, now: datetime, reason: str = "") -> Order:
+    """Take an order back, audited. Cancels always pass: no switch is asked.
+
+    Returns it cancelled, or cancel_pending when the venue answers later. Raises Conflict while it is in doubt
+    and IllegalTransition when it has ended.
+    """
+    order = _get(order_id)
+    if order.status in IN_DOUBT:
+        raise Conflict(
+            "It is not known yet whether the venue has this order; recovery is asking.", code="order-in-doubt"
+        )
+    audit.record(
+        action="order.cancel", actor=actor, object_type="order", object_id=str(order.pk),
+        before={"status": order.status}, reason=reason,
+    )  # fmt: skip
+    if order.status == Order.Status.NEW:
+        return _apply(order, "cancel", code="cancelled")
+    if order.status != Order.Status.CANCEL_PENDING:
+        order = _apply(order, "request_cancel")
+    return finish_cancel(order)
+
+
+def finish_cancel(order: Order) -> Order:
+    """Ask the venue for a pending cancel; what it does not confirm stays pending for recovery."""
+    try:
+        done = brokers.get(order.account).cancel(order.client_id)
+    except Unavailable:
+        done = False
+    if not done:
+        return order
+    try:
+        return _apply(order, "cancel", code="cancelled")
+    except ConcurrentChange:
+        # It was filled in between, which is legal.
+        return _get(order.pk)
+
+
+def cancel_entries(*, actor: Actor, now: datetime, reason: str = "", account_id: int | None = None) -> int:
+    """Cancel every own order that could still open risk (kill switch). Returns how many were asked for."""
+    rows = Order.objects.filter(status__in=("new", "accepted", "partially_filled"), intent__reduces=False)
+    if account_id is not None:
+        rows = rows.filter(account_id=account_id)
+    count = 0
+    for pk in list(rows.values_list("pk", flat=True)):
+        try:
+            cancel(pk, actor=actor, now=now, reason=reason)
+            count += 1
+        except Conflict:
+            # It ended or moved meanwhile.
+            continue
+    return count
+
+
+def expire(order: Order, code: str) -> Order:
+    """Close an order that is not (any more) at a venue. Raises ConcurrentChange."""
+    return _apply(order, "expire", code=code)
+
+
+def current(order: Order) -> Order:
+    """The order as it is stored now."""
+    return _get(order.pk)
+
+
+def settle(order: Order, event: str, *, code: str = "", **updates: Any) -> Order:
+    """Write what a venue was found to know about an order (recovery only). Raises ConcurrentChange."""
+    return _apply(order, event, code=code, **updates)
+
+
+def count_miss(order: Order) -> int:
+    """Remember one more "not found" of an order in doubt; how many there are now."""
+    misses = int(order.status_detail.get("misses", 0)) + 1
+    detail = {**order.status_detail, "misses": misses}
+    Order.objects.filter(pk=order.pk, status=order.status).update(status_detail=detail)
+    return misses
+
+
+def recover(now: datetime) -> RecoveryReport:
+    """See `services.recovery.recover`."""
+    from assets.trading.services import recovery
+
+    return recovery.recover(now)
+
+
+def expire_stale(now: datetime) -> int:
+    """Expire orders that were never sent and are too old to be. Returns how many."""
+    old = Q(created_at__lt=now - conf.NEW_ORDER_MAX_AGE) | Q(intent__valid_until__lte=now)
+    count = 0
+    for order in Order.objects.filter(old, status="new").select_related("intent", "account", "instrument"):
+        try:
+            _apply(order, "expire", code="too_old")
+            count += 1
+        except ConcurrentChange:
+            continue
+    return count
+
+
+def working(account_id: int | None = None) -> list[Order]:
+    """Orders at the venue, oldest first."""
+    rows = Order.objects.filter(status__in=WORKING).select_related("intent", "account", "instrument")
+    return list((rows if account_id is None else rows.filter(account_id=account_id)).order_by("pk"))

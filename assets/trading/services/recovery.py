@@ -1,0 +1,156 @@
+"""Start-up and recovery are the same code: every order that is neither finished nor resting at the venue gets
+an answer.
+
+A new order of a crashed run may still be sent if it is young and the price has not moved. An order that may
+have been sent is looked up by its client id, but only after the quarantine in which a late request could
+still arrive; it is adopted when found and expires when the venue proves it never had it. It is never sent a
+second time: a later decision makes a new one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from assets.trading import brokers, conf
+from assets.trading.brokers.base import Broker, VenueOrder
+from assets.trading.market import look
+from assets.trading.models import Order
+from assets.trading.services import fills, orders
+from assets.trading.states import IN_DOUBT
+from tradingsite.foundation import alerts, clock
+from tradingsite.foundation.errors import ConcurrentChange, Unavailable
+
+_GRACE = timedelta(seconds=10)
+"""A younger new order is in the hands of a live worker."""
+
+_MISSES_NEEDED = 2
+"""Lookups at a real venue may lag; one "not found" proves nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecoveryReport:
+    """What one pass did. `open` is what is still in doubt."""
+
+    sent: int = 0
+    expired: int = 0
+    adopted: int = 0
+    cancelled: int = 0
+    open: int = 0
+
+
+def recover(now: datetime, *, grace: timedelta = _GRACE) -> RecoveryReport:
+    """One pass over unfinished business; call it at start and every few seconds. Two processes may call it at
+    once.
+    """
+    rows = list(
+        Order.objects.filter(status__in=("new", *IN_DOUBT, "cancel_pending"))
+        .select_related("intent", "account", "instrument")
+        .order_by("pk")
+    )
+    counts = {"sent": 0, "expired": 0, "adopted": 0, "cancelled": 0, "open": 0}
+    for order in rows:
+        try:
+            word = _recover_one(order, now, grace)
+        except ConcurrentChange:
+            # Somebody else resolved it between our read and our write.
+            continue
+        if word:
+            counts[word] += 1
+    return RecoveryReport(**counts)
+
+
+def _recover_one(order: Order, now: datetime, grace: timedelta) -> str:
+    if order.status == Order.Status.NEW:
+        return _resume_new(order, now, grace)
+    if order.status == Order.Status.CANCEL_PENDING:
+        return _resume_cancel(order)
+    return _resolve(order, now)
+
+
+def _resume_new(order: Order, now: datetime, grace: timedelta) -> str:
+    if now - order.created_at < grace:
+        return ""
+    view = look(order.instrument, now)
+    reference = order.intent.reference_price
+    moved = view.price is None or abs(view.price - reference) > conf.RESEND_BAND_RATIO * reference
+    if moved:
+        orders.expire(order, "price_moved")
+        return "expired"
+    after = orders.send_order(order.pk, guard=orders.no_guard, now=now, order=order, seen=view)
+    return "expired" if after.status == Order.Status.EXPIRED else "sent"
+
+
+def _resume_cancel(order: Order) -> str:
+    after = orders.finish_cancel(order)
+    return "cancelled" if after.status == Order.Status.CANCELLED else ""
+
+
+def _resolve(order: Order, now: datetime) -> str:
+    """Sending or unknown: ask the venue, once the quarantine is over."""
+    broker = brokers.get(order.account)
+    since = order.sent_at or order.created_at
+    if now - since < broker.capabilities.quarantine:
+        return "open"
+    try:
+        found = broker.fetch_order(order.client_id) if broker.capabilities.supports_lookup else None
+    except Unavailable:
+        return _still_open(order, now, since, "venue_silent")
+    if found is not None:
+        return _adopt(order, found)
+    if not broker.capabilities.supports_lookup:
+        return _still_open(order, now, since, "no_lookup")
+    if not _proven_absent(order, broker):
+        return _still_open(order, now, since, "not_found_once")
+    orders.expire(order, "not_at_venue")
+    alerts.resolve_alert(_alert_key(order), now)
+    return "expired"
+
+
+def _proven_absent(order: Order, broker: Broker) -> bool:
+    if broker.capabilities.own_book:
+        return True
+    if not broker.capabilities.refuses_stale:
+        # The request may still arrive whenever it likes: only a person (or the venue's history) can close
+        # this.
+        return False
+    try:
+        listed = any(found.client_id == order.client_id for found in broker.open_orders())
+    except Unavailable:
+        return False
+    return not listed and orders.count_miss(order) >= _MISSES_NEEDED
+
+
+def _adopt(order: Order, found: VenueOrder) -> str:
+    """Take over what the venue has: the acceptance, then every trade, once each, then how it ended."""
+    if found.status == "rejected":
+        orders.settle(order, "reject", code="rejected_at_venue")
+    else:
+        order = orders.settle(order, "accept", venue_id=found.venue_id, accepted_at=found.accepted_at)
+        for trade in found.trades:
+            fills.book(
+                order, trade.trade_id, trade.quantity, trade.price, trade.fee, trade.fee_asset, trade.at
+            )
+        if found.status in ("cancelled", "expired"):
+            order.refresh_from_db(fields=("status", "filled_quantity"))
+            if order.status != Order.Status.FILLED:
+                orders.settle(
+                    order,
+                    "cancel" if found.status == "cancelled" else "expire",
+                    code=f"{found.status}_at_venue",
+                )
+    alerts.resolve_alert(_alert_key(order), clock.now())
+    return "adopted"
+
+
+def _still_open(order: Order, now: datetime, since: datetime, why: str) -> str:
+    if now - since >= conf.UNKNOWN_ALERT_AFTER:
+        alerts.raise_alert(
+            key=_alert_key(order), code="order-in-doubt", severity="critical", subject=order.instrument.symbol,
+            params={"order": order.client_id, "why": why}, now=now,
+        )  # fmt: skip
+    return "open"
+
+
+def _alert_key(order: Order) -> str:
+    return f"order-in-doubt:{order.pk}"

@@ -1,0 +1,1 @@
+"""WHEN: decides when a workflow is worth running, runs it, watches it, heals it, learns from it."""

@@ -1,0 +1,21 @@
+"""App declaration of orchestrator."""
+
+from django.apps import AppConfig
+
+
+class OrchestratorConfig(AppConfig):
+    name = "orchestrator"
+    label = "orchestrator"
+    verbose_name = "Orchestrator"
+
+    def ready(self) -> None:
+        from orchestrator import builtin, conf, invariants, plugins
+        from orchestrator.health import monitor
+        from orchestrator.services import standing
+
+        conf.conf()  # a wrong setting stops the start-up
+        conf.code_version()  # before any worker forks
+        plugins.register(builtin.LEARNING)
+        invariants.register_all()
+        standing.register_texts()
+        monitor.register_texts()

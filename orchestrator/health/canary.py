@@ -1,0 +1,34 @@
+"""Where canaries report back, and how many workers of a lane have work in hand."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from orchestrator.models import ProcessBeat, Run
+from tradingsite.foundation import clock
+
+
+def new_token(lane: str, now: datetime) -> str:
+    return f"{lane}:{now.timestamp():.3f}"
+
+
+def record(lane: str, token: str) -> None:
+    """A worker executed the canary: what `tasks.canary` does."""
+    now = clock.now()
+    ProcessBeat.objects.update_or_create(
+        name=f"canary:{lane}",
+        defaults={"role": "canary", "host": "", "pid": 0, "beat_at": now, "info": {"token": token}},
+        create_defaults={
+            "role": "canary", "host": "", "pid": 0, "started_at": now, "beat_at": now, "info": {"token": token}
+        },
+    )  # fmt: skip
+
+
+def arrived(lane: str, token: str) -> bool:
+    row = ProcessBeat.objects.filter(name=f"canary:{lane}").values_list("info", flat=True).first()
+    return row is not None and row.get("token") == token
+
+
+def busy_workers(lane: str, host: str) -> int:
+    """Runs of this lane in the hands of workers on `host`."""
+    return Run.objects.filter(status=Run.Status.RUNNING, lane=lane, worker__startswith=f"{host}:").count()

@@ -1,0 +1,44 @@
+"""`manage.py workers --lane NAME`: the django-q2 workers of one lane, hardened."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from orchestrator.plugins import Lane
+
+NAME_VARIABLE = "Q_CLUSTER_NAME"
+
+
+class Command(BaseCommand):
+    help = "Execute the runs of one lane until SIGTERM. The supervisor (`manage.py run`) starts one per lane."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--lane", required=True, choices=[lane.value for lane in Lane])
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        lane = options["lane"]
+        if os.environ.get(NAME_VARIABLE) != lane:
+            # django-q2 reads its cluster's name while it is imported, which has happened by now: start over.
+            environment = os.environ | {NAME_VARIABLE: lane}
+            os.execve(sys.executable, [sys.executable, *sys.argv], environment)  # noqa: S606
+        sys.exit(self._serve(lane))
+
+    def _serve(self, lane: str) -> int:
+        from django_q.conf import Conf  # noqa: PLC0415 - after the name is known
+
+        from orchestrator.process import cluster, watch  # noqa: PLC0415
+
+        lane_watch = watch.LaneWatch(
+            lane=lane,
+            workers=Conf.WORKERS,
+            worker_host=socket.gethostname(),
+            every_s=settings.CANARY_EVERY_S,
+            patience_s=settings.CANARY_PATIENCE_S,
+        )
+        return cluster.serve(every_second=lane_watch.every_second, is_stuck=lane_watch.is_stuck)

@@ -1,0 +1,1 @@
+"""Pages about workflows, runs, decisions, the switch and health."""

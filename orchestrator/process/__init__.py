@@ -1,0 +1,1 @@
+"""Long-lived processes: how they die together, how a cluster of workers is kept honest."""

@@ -1,0 +1,396 @@
+"""Reads shaped for the pages about workflows and runs. Plain rows: a template cannot query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django.db.models import Count, Max, Min, Q
+from django.utils.translation import gettext as _
+
+from orchestrator import plugins
+from orchestrator.selectors.words import cause_word
+from orchestrator.models import ProcessBeat, Run, Workflow, WorkflowEvent, WorkflowRevision
+from tradingsite.foundation.errors import NotFound
+from tradingsite.foundation.web import version_of
+
+PAGE_SIZE: Final = 25
+BEAT_LIMIT: Final = timedelta(seconds=30)
+_FAILED_FIRST: Final = {"halted": 0, "active": 1, "paused": 2, "draft": 3, "archived": 4}
+FAILED: Final = (Run.Status.FAILED, Run.Status.TIMED_OUT, Run.Status.ABANDONED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkflowRow:
+    """One workflow as lists show it. Intervals in seconds, `success_ratio` over seven days (None: no run)."""
+
+    pk: int
+    slug: str
+    name: str
+    title: str
+    type_key: str
+    asset_type: str
+    lane: str
+    status: str
+    status_reason: str
+    entries_paused: bool
+    min_s: int
+    base_s: int
+    max_s: int
+    interval_s: float | None
+    next_run_at: datetime | None
+    last_run_at: datetime | None
+    last_result: str
+    mean_duration_s: float | None
+    failures: int
+    quarantined_until: datetime | None
+    manual_requested_at: datetime | None
+    run_value: float
+    run_value_samples: int
+    params: Mapping[str, Any]
+    version: int
+    run_count: int = 0
+    success_ratio: float | None = None
+
+    @property
+    def is_failing(self) -> bool:
+        return self.status == "halted" or self.failures > 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the engine decides about it."""
+        return self.status == "active"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRow:
+    """One run. `duration_s` is None until it has finished."""
+
+    pk: int
+    workflow_pk: int
+    workflow_name: str
+    asset_type: str
+    slot_at: datetime
+    status: str
+    because: str
+    lane: str
+    started_at: datetime | None
+    finished_at: datetime | None
+    duration_s: float | None
+    wait_s: float | None
+    changed: bool | None
+    reason: str
+    attempts: int
+    decision_pk: int | None
+    requested_by: str
+
+    @property
+    def is_bad(self) -> bool:
+        return self.status in FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list, newest first; numbers from 1, None where there is no such page."""
+
+    rows: tuple[Any, ...]
+    number: int
+    previous: int | None
+    next: int | None
+
+
+def page_of(found: list[Any], number: int, size: int = PAGE_SIZE) -> Page:
+    """`found` holds at most size + 1 rows from the page's offset; the extra one says that there is more."""
+    more = len(found) > size
+    return Page(tuple(found[:size]), number, number - 1 if number > 1 else None, number + 1 if more else None)
+
+
+def workflows(now: datetime, *, asset_type: str = "", include_archived: bool = False) -> tuple[WorkflowRow, ...]:
+    """All workflows, those that need somebody first. Two queries."""
+    rows = Workflow.objects.all() if include_archived else Workflow.objects.exclude(status=Workflow.Status.ARCHIVED)
+    if asset_type:
+        rows = rows.filter(asset_type=asset_type)
+    counts = _week_counts(now)
+    shown = [_workflow_row(row, counts.get(row.pk)) for row in rows]
+    order = {key: index for index, key in enumerate(plugins.asset_types())}
+    shown.sort(key=lambda row: (not row.is_failing, _FAILED_FIRST[row.status], order.get(row.asset_type, 99), row.name))
+    return tuple(shown)
+
+
+def workflow(pk: int, now: datetime) -> WorkflowRow:
+    """One workflow. Raises NotFound."""
+    row = Workflow.objects.filter(pk=pk).first()
+    if row is None:
+        raise NotFound(_("There is no workflow %(id)s.") % {"id": pk})
+    return _workflow_row(row, _week_counts(now, pk).get(pk))
+
+
+def _week_counts(now: datetime, pk: int | None = None) -> dict[int, tuple[int, int]]:
+    finished = Run.objects.filter(finished_at__gte=now - timedelta(days=7))
+    if pk is not None:
+        finished = finished.filter(workflow_id=pk)
+    good = Count("pk", filter=Q(status=Run.Status.SUCCEEDED))
+    bad = Count("pk", filter=Q(status__in=FAILED))
+    rows = finished.order_by().values_list("workflow_id").annotate(good=good, bad=bad)
+    return {workflow_id: (good_count, bad_count) for workflow_id, good_count, bad_count in rows}
+
+
+def _workflow_row(row: Workflow, counts: tuple[int, int] | None) -> WorkflowRow:
+    good, bad = counts or (0, 0)
+    title, lane = row.type_key, ""
+    try:
+        workflow_type = plugins.get(row.type_key)
+        title, lane = str(workflow_type.title), workflow_type.lane.value
+    except plugins.UnknownWorkflowType:
+        title = _("%(key)s (not installed)") % {"key": row.type_key}
+    return WorkflowRow(
+        pk=row.pk,
+        slug=row.slug,
+        name=row.name,
+        title=title,
+        type_key=row.type_key,
+        asset_type=row.asset_type,
+        lane=lane,
+        status=row.status,
+        status_reason=row.status_reason,
+        entries_paused=row.entries_paused,
+        min_s=row.min_interval_s,
+        base_s=row.base_interval_s,
+        max_s=row.max_interval_s,
+        interval_s=row.interval_s,
+        next_run_at=row.next_run_at,
+        last_run_at=row.last_run_at,
+        last_result=row.last_result,
+        mean_duration_s=row.mean_duration_s,
+        failures=row.consecutive_failures,
+        quarantined_until=row.quarantined_until,
+        manual_requested_at=row.manual_requested_at,
+        run_value=row.run_value,
+        run_value_samples=row.run_value_samples,
+        params=row.params,
+        version=row.version,
+        run_count=good + bad,
+        success_ratio=good / (good + bad) if good + bad else None,
+    )
+
+
+def workflow_names() -> tuple[tuple[int, str], ...]:
+    """(pk, name) of every workflow, for filters."""
+    return tuple(Workflow.objects.order_by("name").values_list("pk", "name"))
+
+
+def workflows_version() -> str:
+    """Changes whenever a workflow or an open run does."""
+    facts = Workflow.objects.aggregate(count=Count("pk"), at=Max("updated_at"), run=Max("last_run_at"), due=Max("next_run_at"), end=Max("last_finished_at"), soon=Min("next_run_at"))  # fmt: skip
+    return version_of(*facts.values(), *_run_facts())
+
+
+def _run_facts() -> tuple[Any, ...]:
+    newest = Run.objects.aggregate(pk=Max("pk"), end=Max("finished_at"))
+    started = Run.objects.filter(status__in=Run.OPEN).aggregate(count=Count("pk"), at=Max("started_at"))
+    return (*newest.values(), *started.values())
+
+
+def runs_version() -> str:
+    """Changes whenever any run is planned, starts or ends."""
+    return version_of(*_run_facts())
+
+
+def runs(*, number: int = 1, workflow_pk: int | None = None, status: str = "", size: int = PAGE_SIZE) -> Page:
+    """Newest runs first. One query."""
+    rows = Run.objects.select_related("workflow").defer("result", "error_detail", "workflow__params")
+    if workflow_pk is not None:
+        rows = rows.filter(workflow_id=workflow_pk)
+    if status == "failed":
+        rows = rows.filter(status__in=FAILED)
+    elif status == "open":
+        rows = rows.filter(status__in=Run.OPEN)
+    elif status:
+        rows = rows.filter(status=status)
+    start = (number - 1) * size
+    return page_of([_run_row(row) for row in rows[start : start + size + 1]], number, size)
+
+
+def _run_row(row: Run) -> RunRow:
+    end = row.finished_at
+    return RunRow(
+        pk=row.pk,
+        workflow_pk=row.workflow_id,
+        workflow_name=row.workflow.name,
+        asset_type=row.workflow.asset_type,
+        slot_at=row.slot_at,
+        status=row.status,
+        because=cause_word(row.cause),
+        lane=row.lane,
+        started_at=row.started_at,
+        finished_at=end,
+        duration_s=(end - row.started_at).total_seconds() if end and row.started_at else None,
+        wait_s=(row.started_at - row.slot_at).total_seconds() if row.started_at else None,
+        changed=row.changed,
+        reason=row.error_code or row.skip_reason,
+        attempts=row.attempts,
+        decision_pk=row.decision_id,
+        requested_by=row.requested_by,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a run with its summary as (name, value) pairs."""
+
+    position: int
+    name: str
+    status: str
+    started_at: datetime
+    duration_s: float | None
+    changed: bool
+    summary: tuple[tuple[str, str], ...]
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    """Everything about one run."""
+
+    row: RunRow
+    steps: tuple[Step, ...]
+    events: tuple[Mapping[str, Any], ...]
+    worker: str
+    deadline_at: datetime | None
+    expires_at: datetime
+    cpu_s: float | None
+    api_weight: int
+    error_code: str
+    error_detail: str
+    epoch: int
+
+
+def run_detail(pk: int) -> RunDetail:
+    """One run with steps and events. Raises NotFound."""
+    row = Run.objects.select_related("workflow").filter(pk=pk).first()
+    if row is None:
+        raise NotFound(_("There is no run %(id)s.") % {"id": pk})
+    steps = tuple(
+        Step(
+            position=step.position,
+            name=step.name,
+            status=step.status,
+            started_at=step.started_at,
+            duration_s=(step.finished_at - step.started_at).total_seconds() if step.finished_at else None,
+            changed=step.changed,
+            summary=pairs(step.summary),
+            error=step.error,
+        )
+        for step in row.steps.order_by("position")
+    )
+    events = tuple(row.events.order_by("at", "pk").values("event", "from_status", "to_status", "at"))
+    return RunDetail(
+        _run_row(row), steps, events, row.worker, row.deadline_at, row.expires_at, row.cpu_s,
+        row.api_weight, row.error_code, row.error_detail, row.epoch,
+    )  # fmt: skip
+
+
+def pairs(values: Any, limit: int = 40) -> tuple[tuple[str, str], ...]:
+    """A JSON object as readable (name, value) pairs; nested values stay compact, long ones are cut."""
+    if not isinstance(values, Mapping):
+        return ()
+    shown = []
+    for name, value in list(values.items())[:limit]:
+        if isinstance(value, Mapping):
+            text = ", ".join(f"{key} {item}" for key, item in value.items()) or "–"
+        elif isinstance(value, (list, tuple)):
+            text = ", ".join(str(item) for item in value) or "–"
+        elif value is None or value == "":
+            text = "–"
+        elif isinstance(value, bool):
+            text = _("yes") if value else _("no")
+        elif isinstance(value, float):
+            text = f"{value:.6g}"
+        else:
+            text = str(value)
+        shown.append((str(name).replace("_", " "), text[:240]))
+    return tuple(shown)
+
+
+def upcoming(limit: int = 10) -> tuple[WorkflowRow, ...]:
+    """The next runs of running workflows, soonest first."""
+    rows = Workflow.objects.filter(status=Workflow.Status.ACTIVE, next_run_at__isnull=False).order_by("next_run_at")
+    return tuple(_workflow_row(row, None) for row in rows[:limit])
+
+
+def run_durations(pk: int, limit: int = 50) -> tuple[RunRow, ...]:
+    """The newest runs of one workflow, oldest first, for the run strip."""
+    rows = Run.objects.select_related("workflow").defer("result", "error_detail").filter(workflow_id=pk)
+    return tuple(reversed([_run_row(row) for row in rows[:limit]]))
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One configuration a workflow has had, and what changed against the one before."""
+
+    version: int
+    changed_by: str
+    changed_at: datetime
+    changes: tuple[tuple[str, str, str], ...]  # name, before, after
+
+
+def revisions(pk: int, limit: int = 20) -> tuple[Revision, ...]:
+    """Newest first."""
+    rows = list(WorkflowRevision.objects.filter(workflow_id=pk).order_by("-version")[: limit + 1])
+    shown = []
+    for index, row in enumerate(rows[:limit]):
+        before = rows[index + 1].config if index + 1 < len(rows) else None
+        shown.append(Revision(row.version, row.changed_by, row.changed_at, differences(before, row.config)))
+    return tuple(shown)
+
+
+def revision_config(pk: int, version: int) -> Mapping[str, Any] | None:
+    return WorkflowRevision.objects.filter(workflow_id=pk, version=version).values_list("config", flat=True).first()
+
+
+def differences(before: Any, after: Any) -> tuple[tuple[str, str, str], ...]:
+    """What changed between two configurations, parameters by name; empty for the first one."""
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return ()
+    old, new = _flat(before), _flat(after)
+    names: Iterable[str] = dict.fromkeys([*old, *new])
+    return tuple((name, old.get(name, "–"), new.get(name, "–")) for name in names if old.get(name) != new.get(name))
+
+
+def _flat(config: Mapping[str, Any]) -> dict[str, str]:
+    shown: dict[str, str] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            shown |= {key: str(item) for key, item in value.items()}
+        else:
+            shown[name] = str(value)
+    return shown
+
+
+def workflow_events(pk: int, limit: int = 10) -> tuple[Mapping[str, Any], ...]:
+    rows = WorkflowEvent.objects.filter(row_id=pk).order_by("-at", "-pk")
+    return tuple(rows.values("event", "from_status", "to_status", "at", "detail")[:limit])
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A process and whether it was heard of lately."""
+
+    name: str
+    role: str
+    host: str
+    pid: int
+    started_at: datetime
+    beat_at: datetime
+    is_alive: bool
+    info: Mapping[str, Any]
+
+
+def beats(now: datetime) -> tuple[Beat, ...]:
+    rows = ProcessBeat.objects.order_by("role", "name")
+    return tuple(
+        Beat(row.name, row.role, row.host, row.pid, row.started_at, row.beat_at, now - row.beat_at <= BEAT_LIMIT, row.info)
+        for row in rows
+    )

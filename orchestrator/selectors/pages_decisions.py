@@ -1,0 +1,238 @@
+"""Reads for the decision timeline. Sentences are built here, at reading time, in the reader's language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any, Final
+
+from django.db.models import Count, Max, Sum
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from orchestrator import explain
+from orchestrator.models import Decision, Run
+from orchestrator.selectors.pages import Page, page_of, pairs
+from orchestrator.selectors.words import input_word
+from tradingsite.foundation.errors import NotFound
+from tradingsite.foundation.web import version_of
+
+PAGE_SIZE: Final = 40
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecisionRow:
+    """One decision, or several equal skips told as one: `count` checks between `first_at` and `last_at`."""
+
+    pk: int
+    workflow_pk: int
+    workflow_name: str
+    asset_type: str
+    action: str
+    cause: str
+    sentence: str
+    first_at: datetime
+    last_at: datetime
+    count: int
+    interval_before_s: float | None
+    interval_after_s: float
+    next_run_at: datetime | None
+    gates: tuple[str, ...]
+    run_pk: int | None
+    run_status: str
+    run_changed: bool | None
+
+    @property
+    def is_quiet(self) -> bool:
+        return self.action == "skip"
+
+    @property
+    def day(self) -> date:
+        return timezone.localtime(self.first_at).date()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What the timeline shows. Empty means everything."""
+
+    workflow_pk: int | None = None
+    asset_type: str = ""
+    action: str = ""
+    cause: str = ""
+    since: datetime | None = None
+    group_skips: bool = True
+
+
+def _rows(wanted: Filter) -> Any:
+    rows = Decision.objects.select_related("workflow").defer("workflow__params")
+    if wanted.workflow_pk is not None:
+        rows = rows.filter(workflow_id=wanted.workflow_pk)
+    if wanted.asset_type:
+        rows = rows.filter(workflow__asset_type=wanted.asset_type)
+    if wanted.action:
+        rows = rows.filter(action=wanted.action)
+    if wanted.cause:
+        rows = rows.filter(cause=wanted.cause)
+    if wanted.since is not None:
+        rows = rows.filter(decided_at__gte=wanted.since)
+    return rows
+
+
+def timeline(wanted: Filter, number: int = 1, size: int = PAGE_SIZE) -> Page:
+    """Newest decisions first; repeated skips of a workflow are told once. Two queries."""
+    start = (number - 1) * size
+    page = page_of(list(_rows(wanted)[start : start + size + 1]), number, size)
+    outcomes = _outcomes([row.pk for row in page.rows])
+    shown = tuple(_row(row, outcomes.get(row.pk)) for row in page.rows)
+    return replace(page, rows=group_skips(shown) if wanted.group_skips else shown)
+
+
+def group_skips(rows: tuple[DecisionRow, ...]) -> tuple[DecisionRow, ...]:
+    """Skips of one workflow behind the same gates, with nothing of that workflow in between, become one row."""
+    result: list[DecisionRow] = []
+    open_at: dict[int, int] = {}  # workflow -> position of its newest shown row
+    for row in rows:
+        at = open_at.get(row.workflow_pk)
+        above = result[at] if at is not None else None
+        if above is not None and row.is_quiet and above.is_quiet and above.gates == row.gates and above.day == row.day:
+            result[at or 0] = replace(above, first_at=row.first_at, count=above.count + row.count)
+            continue
+        open_at[row.workflow_pk] = len(result)
+        result.append(row)
+    return tuple(result)
+
+
+def _outcomes(pks: list[int]) -> dict[int, tuple[int, str, bool | None]]:
+    runs = Run.objects.filter(decision_id__in=pks).order_by("pk").values_list("decision_id", "pk", "status", "changed")
+    return {decision: (pk, status, changed) for decision, pk, status, changed in runs if decision is not None}
+
+
+def _row(row: Decision, outcome: tuple[int, str, bool | None] | None) -> DecisionRow:
+    run_pk, run_status, run_changed = outcome or (None, "", None)
+    return DecisionRow(
+        pk=row.pk,
+        workflow_pk=row.workflow_id,
+        workflow_name=row.workflow.name,
+        asset_type=row.workflow.asset_type,
+        action=row.action,
+        cause=row.cause,
+        sentence=str(explain.sentence(row)),
+        first_at=row.decided_at,
+        last_at=max(row.last_seen_at, row.decided_at),
+        count=row.fold_count,
+        interval_before_s=row.interval_before_s,
+        interval_after_s=row.interval_after_s,
+        next_run_at=row.next_run_at,
+        gates=tuple(sorted(str(gate.get("code", "")) for gate in row.gates)),
+        run_pk=run_pk,
+        run_status=run_status,
+        run_changed=run_changed,
+    )
+
+
+def latest(limit: int = 5, *, asset_type: str = "", workflow_pk: int | None = None) -> tuple[DecisionRow, ...]:
+    """The newest decisions. Two queries."""
+    return timeline(Filter(asset_type=asset_type, workflow_pk=workflow_pk), size=limit).rows
+
+
+def newest_by_workflow(pks: list[int]) -> dict[int, DecisionRow]:
+    """The newest decision of each workflow, for "last decision" sentences. Two queries."""
+    ids = Decision.objects.filter(workflow_id__in=pks).order_by().values("workflow_id").annotate(pk=Max("pk"))
+    rows = Decision.objects.select_related("workflow").filter(pk__in=[row["pk"] for row in ids])
+    return {row.workflow_id: _row(row, None) for row in rows}
+
+
+def version(wanted: Filter) -> str:
+    """Changes whenever the timeline does (a new decision, one more equal one, an outcome)."""
+    facts = _rows(wanted).order_by().aggregate(pk=Max("pk"), seen=Max("last_seen_at"), count=Count("pk"))
+    return version_of(*facts.values(), Run.objects.aggregate(end=Max("finished_at"))["end"])
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A factor in the waterfall: from `left` for `width`, in percent of the drawing; text, so no language changes it."""
+
+    left: str
+    width: str
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionDetail:
+    """Everything about one decision, ready to show."""
+
+    row: DecisionRow
+    factors: tuple[Mapping[str, Any], ...]
+    gates: tuple[Mapping[str, Any], ...]
+    counterfactuals: tuple[Mapping[str, Any], ...]
+    inputs: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    inputs_as_of: datetime | None
+    data_age_s: float | None
+    data_age_limit_s: float | None
+    log_interval: float
+    sum_of_contributions: float
+    priority: int
+    rule_version: str
+    zero: str
+    older_pk: int | None
+    newer_pk: int | None
+
+
+def detail(pk: int) -> DecisionDetail:
+    """One decision. Raises NotFound."""
+    row = Decision.objects.select_related("workflow").filter(pk=pk).first()
+    if row is None:
+        raise NotFound(_("There is no decision %(id)s.") % {"id": pk})
+    contributions = [float(factor.get("contribution") or 0.0) for factor in row.factors]
+    bars, zero = waterfall(contributions)
+    words = explain.factors(row)
+    factors = tuple({**_mapping(word), "bar": bar} for word, bar in zip(words, bars, strict=False))
+    same = Decision.objects.filter(workflow_id=row.workflow_id)
+    return DecisionDetail(
+        row=_row(row, _outcomes([pk]).get(pk)),
+        factors=factors,
+        gates=tuple(_mapping(gate) for gate in explain.gates(row)),
+        counterfactuals=tuple(_mapping(item) for item in explain.counterfactuals(row)),
+        inputs=tuple((input_word(name), pairs(values)) for name, values in row.inputs.items() if isinstance(values, Mapping)),
+        inputs_as_of=row.inputs_as_of,
+        data_age_s=row.data_age_s,
+        data_age_limit_s=row.data_age_limit_s,
+        log_interval=row.log_interval,
+        sum_of_contributions=sum(contributions),
+        priority=row.priority,
+        rule_version=row.rule_version,
+        zero=zero,
+        older_pk=same.filter(pk__lt=pk).aggregate(pk=Max("pk"))["pk"],
+        newer_pk=same.filter(pk__gt=pk).order_by("pk").values_list("pk", flat=True).first(),
+    )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """A display row as a mapping, whether it is one or a frozen value."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    fields = getattr(value, "__dataclass_fields__", {})
+    return {name: getattr(value, name) for name in fields}
+
+
+def waterfall(contributions: list[float]) -> tuple[list[Bar], str]:
+    """Bars that each start where the one before ended, and where zero lies, in percent of the width."""
+    ends, total = [0.0], 0.0
+    for value in contributions:
+        total += value
+        ends.append(total)
+    low, high = min(ends), max(ends)
+    span = (high - low) or 1.0
+    bars = []
+    for index, value in enumerate(contributions):
+        left = (min(ends[index], ends[index + 1]) - low) / span * 100
+        width = max(abs(value) / span * 100, 0.4)
+        tone = "total" if index == 0 else "faster" if value < 0 else "slower"
+        bars.append(Bar(f"{min(left, 99.6):.2f}", f"{width:.2f}", tone))
+    return bars, f"{(0.0 - low) / span * 100:.2f}"
+
+
+def folded_checks() -> int:
+    """How many checks the stored decisions stand for."""
+    return int(Decision.objects.aggregate(total=Sum("fold_count"))["total"] or 0)

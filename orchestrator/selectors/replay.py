@@ -1,0 +1,79 @@
+"""Reads of the replay driver and its report."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from statistics import median
+from typing import Any
+
+from django.db.models import Count, Min
+
+from orchestrator import plugins
+from orchestrator.models import Decision, Run, Workflow
+
+
+def out_of_play(asset_types: Sequence[str]) -> list[int]:
+    """Workflows that have no part in a replay of these asset types: other ones, and work on the outside world."""
+    rows = Workflow.objects.exclude(status=Workflow.Status.ARCHIVED).values_list("pk", "asset_type", "type_key")
+    return [
+        pk for pk, asset_type, key in rows if (asset_type and asset_type not in asset_types) or not plugins.get(key).replayable
+    ]
+
+
+def open_run_ids() -> list[int]:
+    """Runs that wait for a worker or are with one, most urgent first."""
+    return list(Run.objects.filter(status__in=Run.OPEN).order_by("priority", "pk").values_list("pk", flat=True))
+
+
+def next_due_at(after: datetime) -> datetime | None:
+    """The next instant after `after` at which an active workflow is due."""
+    due = Workflow.objects.filter(status=Workflow.Status.ACTIVE, next_run_at__gt=after)
+    found: datetime | None = due.aggregate(first=Min("next_run_at"))["first"]
+    return found
+
+
+def decision_count() -> int:
+    return Decision.objects.count()
+
+
+def run_counts() -> dict[str, dict[str, int]]:
+    """Per workflow: how many runs ended how. The three words every report has, others when they happened."""
+    counts: dict[str, dict[str, int]] = {
+        slug: {"succeeded": 0, "failed": 0, "skipped": 0}
+        for slug in Workflow.objects.exclude(status=Workflow.Status.ARCHIVED).values_list("slug", flat=True)
+    }
+    rows = Run.objects.order_by().values_list("workflow__slug", "status").annotate(n=Count("pk"))
+    for slug, status, count in rows:
+        counts.setdefault(slug, {})[status] = count
+    return counts
+
+
+def interval_summary() -> dict[str, dict[str, Any]]:
+    """Per workflow: the shortest, median and longest time between starts, in seconds, and the bounds it may use."""
+    slots: dict[int, list[datetime]] = defaultdict(list)
+    started = Run.objects.exclude(started_at=None).order_by("slot_at")
+    for workflow_id, slot_at in started.values_list("workflow_id", "slot_at"):
+        slots[workflow_id].append(slot_at)
+    summary = {}
+    for workflow in Workflow.objects.filter(pk__in=slots):
+        times = slots[workflow.pk]
+        gaps = [(b - a).total_seconds() for a, b in zip(times, times[1:], strict=False)]
+        if gaps:
+            summary[workflow.slug] = {
+                "runs": len(times),
+                "min_s": min(gaps),
+                "median_s": median(gaps),
+                "max_s": max(gaps),
+                "bounds_s": [workflow.min_interval_s, workflow.max_interval_s],
+            }
+    return summary
+
+
+def fingerprint_rows() -> list[Any]:
+    decisions = Decision.objects.order_by("pk").values_list(
+        "workflow__slug", "decided_at", "action", "cause", "interval_after_s", "log_interval"
+    )
+    runs = Run.objects.order_by("pk").values_list("workflow__slug", "slot_at", "status", "cause", "changed")
+    return [*decisions, *runs]

@@ -1,0 +1,35 @@
+"""Words for codes of the orchestrator that pages show outside of sentences."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.utils.translation import gettext_lazy as _
+
+_CAUSES: Final[dict[str, Any]] = {
+    "cadence": _("its interval was over"),
+    "price_band": _("the price moved"),
+    "session_edge": _("a session opened or closed"),
+    "stop_near": _("a stop is near"),
+    "manual": _("somebody asked"),
+    "retry": _("the run before failed"),
+    "first": _("the first run"),
+}
+
+
+def cause_word(code: str) -> str:
+    """Why a run was planned, in a few words; an unknown code as it is."""
+    return str(_CAUSES.get(code, code.replace("_", " ")))
+
+
+_INPUTS: Final[dict[str, Any]] = {
+    "conditions": _("Market"),
+    "exposure": _("At stake"),
+    "load": _("Machine"),
+    "history": _("History"),
+}
+
+
+def input_word(code: str) -> str:
+    """What a group of inputs is about."""
+    return str(_INPUTS.get(code, code.replace("_", " ").capitalize()))

@@ -1,0 +1,25 @@
+"""Different values for many rows in one round: what QuerySet.update cannot do and bulk_update does slowly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connections, models, router
+
+
+def set_columns(model: type[models.Model], columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """UPDATE by primary key; each row holds the values of `columns` and, last, the key. Use it inside a transaction."""
+    if not rows:
+        return
+    connection = connections[router.db_for_write(model)]
+    fields = [model._meta.get_field(name) for name in columns]
+    quote = connection.ops.quote_name
+    assignments = ", ".join(f"{quote(str(field.column))} = %s" for field in fields)  # type: ignore[union-attr]
+    key = quote(str(model._meta.pk.column))
+    prepared = [
+        (*(field.get_db_prep_save(value, connection) for field, value in zip(fields, row[:-1], strict=True)), row[-1])  # type: ignore[union-attr]
+        for row in rows
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(f"UPDATE {quote(model._meta.db_table)} SET {assignments} WHERE {key} = %s", prepared)

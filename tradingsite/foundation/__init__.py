@@ -1,0 +1,1 @@
+"""The ground floor: clock, exact numbers, errors, transitions, audit log, alerts, tokens, API conventions."""

@@ -1,0 +1,13 @@
+"""Words of the alerts this app raises itself."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+
+from .alerts import register_text
+
+register_text(
+    "audit-broken",
+    _("The audit log was tampered with"),
+    _("Row %(first_bad)s: %(problem)s. Keep a copy of the database and find out who had access."),
+)

@@ -1,0 +1,132 @@
+"""The only module that reads the time.
+
+Every time is aware and in UTC. Pure packages receive `now` as an argument; services, loops and pages call `now()`.
+Tests and replay swap the clock with `use(...)`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, TypeVar
+
+from django.db import connections
+
+
+class Clock(Protocol):
+    """Something that knows the time: aware UTC for people, a monotonic float (seconds) for durations."""
+
+    def now(self) -> datetime: ...
+
+    def monotonic(self) -> float: ...
+
+
+C = TypeVar("C", bound=Clock)
+
+
+def as_utc(at: datetime) -> datetime:
+    """`at` in UTC. Raises ValueError when it has no time zone (a guess would be wrong twice a year)."""
+    if at.tzinfo is None or at.utcoffset() is None:
+        raise ValueError(f"A time needs a time zone, was {at.isoformat()}.")
+    return at.astimezone(UTC)
+
+
+class RealClock:
+    """The clock of this machine."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class FixedClock:
+    """A clock that stands still at `at` (tests)."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at = as_utc(at)
+
+    def now(self) -> datetime:
+        return self._at
+
+    def monotonic(self) -> float:
+        return self._at.timestamp()
+
+
+class VirtualClock:
+    """A clock moved by its owner (replay, tests); it never goes back."""
+
+    def __init__(self, start: datetime) -> None:
+        self._at = as_utc(start)
+
+    def now(self) -> datetime:
+        return self._at
+
+    def monotonic(self) -> float:
+        return self._at.timestamp()
+
+    def advance_to(self, at: datetime) -> datetime:
+        """Move to `at` and return it. Raises ValueError when that is in the past."""
+        at = as_utc(at)
+        if at < self._at:
+            raise ValueError(
+                f"The clock stands at {self._at.isoformat()} and cannot go back to {at.isoformat()}."
+            )
+        self._at = at
+        return at
+
+    def advance(self, by: timedelta) -> datetime:
+        """Move forward by `by` (>= 0) and return the new time."""
+        return self.advance_to(self._at + by)
+
+
+_clock: Clock = RealClock()
+
+
+def set_clock(clock: Clock) -> None:
+    """Use `clock` in the whole process from now on."""
+    global _clock
+    _clock = clock
+
+
+def current() -> Clock:
+    """The clock in use."""
+    return _clock
+
+
+@contextmanager
+def use(clock: C) -> Iterator[C]:
+    """Use `clock` inside the block, then the one before. Process-wide, as worker threads must see the same time."""
+    before = _clock
+    set_clock(clock)
+    try:
+        yield clock
+    finally:
+        set_clock(before)
+
+
+def now() -> datetime:
+    """The current time, aware, UTC."""
+    return _clock.now()
+
+
+def monotonic() -> float:
+    """Seconds on a clock that never goes back; only differences mean something."""
+    return _clock.monotonic()
+
+
+def db_now(using: str = "default") -> datetime:
+    """The time all hosts agree on: the clock of PostgreSQL, or `now()` on SQLite and when the clock is not real.
+
+    Leases and claims compare times written by several machines; their own clocks may differ by seconds.
+    """
+    connection = connections[using]
+    if connection.vendor != "postgresql" or not isinstance(_clock, RealClock):
+        return now()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        row = cursor.fetchone()
+    return as_utc(row[0])

@@ -1,0 +1,53 @@
+"""The registry of invariants: what must hold whatever happened. Each app registers its own checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+Check: TypeAlias = Callable[[datetime], list[str]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InvariantResult:
+    """`violations` are sentences that name the rows; empty means the invariant holds."""
+
+    code: str
+    title: str
+    violations: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.violations
+
+
+_checks: dict[str, list[tuple[str, Check]]] = {}
+
+
+def register(code: str, check: Check, *, title: str = "") -> None:
+    """Add a check to invariant `code` (I1, I2 ...). Several apps may contribute to one. Idempotent."""
+    known = _checks.setdefault(code, [])
+    if not any(existing is check for _, existing in known):
+        known.append((title or (check.__doc__ or code).strip().splitlines()[0], check))
+
+
+def codes() -> tuple[str, ...]:
+    return tuple(sorted(_checks, key=lambda code: int(code[1:])))
+
+
+def run(now: datetime, only: tuple[str, ...] = ()) -> tuple[InvariantResult, ...]:
+    """Run all checks, or those named. A check that raises counts as broken: unknown is not ok."""
+    results = []
+    for code in codes():
+        if only and code not in only:
+            continue
+        violations: list[str] = []
+        for title, check in _checks[code]:
+            try:
+                violations += check(now)
+            except Exception as error:  # noqa: BLE001 - a checker that fails must be reported as a broken invariant
+                violations.append(f"{title}: the check itself failed: {type(error).__name__}: {error}")
+        results.append(InvariantResult(code=code, title=_checks[code][0][0], violations=tuple(violations)))
+    return tuple(results)

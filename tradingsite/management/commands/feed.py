@@ -1,0 +1,83 @@
+"""`manage.py feed`: market data in, paper orders matched, equity noted. One leader at a time."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db import DatabaseError, InterfaceError, close_old_connections
+
+from assets.markets import feeds, pump
+from assets.trading.services import equity, matching, orders
+from orchestrator.services import beats, leases
+from tradingsite.foundation import clock
+
+logger = logging.getLogger(__name__)
+
+TICK_S = 1.0
+LEASE_S = 10.0
+EQUITY_EVERY = timedelta(minutes=1)
+
+
+class Command(BaseCommand):
+    help = "Bring market data in and match paper orders until SIGTERM. A second instance stands by."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stop = threading.Event()
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sig, lambda number, frame: stop.set())
+        pipeline = Pipeline()
+        due = clock.monotonic()
+        while not stop.is_set():
+            pipeline.tick()
+            due = max(due + TICK_S, clock.monotonic())
+            stop.wait(due - clock.monotonic())
+        pipeline.leave()
+
+
+class Pipeline:
+    """Feed, matching and equity in one second-by-second beat."""
+
+    def __init__(self) -> None:
+        self.beater = beats.Beater("feed")
+        self.holder = self.beater.name
+        self.feed = feeds.get(settings.TRADING_FEED)
+        self.epoch: int | None = None
+        self.next_equity_at = clock.now()
+
+    def tick(self) -> None:
+        """One beat. A database that is away postpones it; everything else that goes wrong is a bug and shows."""
+        try:
+            close_old_connections()
+            self._work(clock.now())
+        except (DatabaseError, InterfaceError) as error:
+            self.epoch = None
+            logger.warning("Feed postponed: %s", error)
+
+    def _work(self, now: datetime) -> None:
+        if not self._is_leader():
+            self.beater.beat(now, {"standby": True})
+            return
+        report = pump.pump(self.feed, now)
+        orders.recover(now)
+        matching.match(now)
+        if now >= self.next_equity_at:
+            equity.snapshot(now)
+            self.next_equity_at = now + EQUITY_EVERY
+        self.beater.beat(now, {"feed": settings.TRADING_FEED, **report.as_info()})
+
+    def _is_leader(self) -> bool:
+        if self.epoch is not None and leases.renew("feed", self.holder, self.epoch, LEASE_S):
+            return True
+        self.epoch = leases.acquire("feed", self.holder, LEASE_S)
+        return self.epoch is not None
+
+    def leave(self) -> None:
+        if self.epoch is not None:
+            leases.release("feed", self.holder, self.epoch)
+        self.beater.forget()

@@ -1,0 +1,97 @@
+"""Drives observe, decide, plan, claim, run, order, fill, ledger on a virtual clock.
+
+Time jumps from one instant at which something can happen to the next: a bar closes, a run is due, a session opens or
+closes. Between those nothing the engine looks at changes, so ticks there would be folded away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from assets.markets import hub
+from assets.trading.services import accounts, equity, matching
+from orchestrator import runner
+from orchestrator.engine.types import HostLoad
+from orchestrator.loop import Loop
+from orchestrator.selectors.replay import next_due_at, open_run_ids, out_of_play
+from orchestrator.services import control, workflows
+from tradingsite.foundation import audit, clock
+
+EQUITY_EVERY = timedelta(hours=1)
+
+
+class SteadyHost:
+    """A machine with time to spare: a replay must not depend on the machine it happens to run on."""
+
+    def read(self) -> HostLoad:
+        return HostLoad(cpu=0.1, ram=0.3, queue_depth=0, queue_oldest_s=0.0, workers=2)
+
+
+def prepare(asset_types: Sequence[str], now: datetime) -> None:
+    """Workflows, paper accounts and the switch, as a first start would make them, for these asset types only."""
+    actor = audit.system("replay")
+    workflows.sync_from_plugins(now)
+    for pk in out_of_play(asset_types):
+        workflows.archive(pk, actor, now, reason="replay")
+    accounts.ensure_paper_accounts(now, asset_types=tuple(asset_types))
+    control.start(actor=actor, now=now, reason="replay")
+
+
+def drive(
+    start: datetime,
+    end: datetime,
+    *,
+    virtual: clock.VirtualClock,
+    execute: Callable[[Sequence[int]], None],
+    on_progress: Callable[[datetime], None],
+) -> int:
+    """Run the system from `start` until `end`; returns the number of instants visited.
+
+    `execute` runs the given open runs to their end before time goes on.
+    """
+    loop = Loop(holder="replay", probe=SteadyHost(), enqueue=lambda run_ids: None)
+    closes = _bar_closes(start, end)
+    next_close = next(closes, None)
+    next_snapshot = now = start
+    ticks = 0
+    while now < end:
+        virtual.advance_to(now)
+        if next_close is not None and next_close <= now:
+            matching.match(now)
+            next_close = next(closes, None)
+        if loop.tick(now).planned:
+            execute(open_run_ids())
+        if now >= next_snapshot:
+            equity.snapshot(now)
+            next_snapshot = now + EQUITY_EVERY
+        ticks += 1
+        on_progress(now)
+        now = _next_instant(now, end, next_close)
+    virtual.advance_to(end)
+    matching.match(end)
+    equity.snapshot(end)
+    return ticks
+
+
+def inline(run_ids: Sequence[int]) -> None:
+    """Execute in this process, as a worker would."""
+    for run_id in run_ids:
+        runner.execute(run_id)
+
+
+def _bar_closes(start: datetime, end: datetime) -> Iterator[datetime]:
+    """The instants in (start, end] at which at least one instrument's bar closes, ascending."""
+    for ts in hub.preloaded_closes(start, end):
+        yield datetime.fromtimestamp(int(ts), UTC)
+
+
+def _next_instant(now: datetime, end: datetime, next_close: datetime | None) -> datetime:
+    candidates = [end]
+    if next_close is not None:
+        candidates.append(next_close)
+    due = next_due_at(after=now)
+    if due is not None:
+        candidates.append(due)
+    later = [instant for instant in candidates if instant > now]
+    return min(later)

@@ -1,0 +1,1 @@
+"""Pages that belong to no app: overview, login, first-run set-up, settings, help."""
