@@ -19,7 +19,7 @@ PYTEST := $(BIN)/pytest -n $(JOBS) -q
 STATIC_SOURCES := $(shell find static tradingsite orchestrator assets -path '*static/*' -type f -not -name '.*' 2>/dev/null)
 TRANSLATIONS := $(shell find locale tradingsite orchestrator assets -name '*.po' 2>/dev/null)
 
-.PHONY: help setup dev run test test-sqlite test-postgres test-browser test-faults bench check format lock clean
+.PHONY: help setup dev run test test-sqlite test-postgres test-browser test-faults test-fuzz bench check format lock clean
 
 help:
 	@grep -E '^# make ' Makefile | sed 's/^# //'
@@ -81,6 +81,10 @@ test-faults: dev
 	.ci/need postgresql redis-server
 	TEST_DB_SUFFIX=faults $(BIN)/pytest -q -m faults
 	TEST_DB_SUFFIX=faults_pg .ci/postgres $(BIN)/pytest -q -m faults
+
+# Thousands of generated requests against every operation of the API; takes minutes.
+test-fuzz: dev
+	TEST_DB_SUFFIX=fuzz $(BIN)/pytest -q -m fuzz
 
 bench: dev
 	TEST_DB_SUFFIX=bench $(BIN)/pytest -q -s -m bench

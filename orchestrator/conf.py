@@ -50,7 +50,9 @@ def conf() -> Conf:
     known = {field.name: str(field.type) for field in fields(Conf)}
     for name, value in given.items():
         if name not in known:
-            raise ImproperlyConfigured(f"ORCHESTRATOR has no setting {name!r}; known are: {', '.join(sorted(known))}.")
+            raise ImproperlyConfigured(
+                f"ORCHESTRATOR has no setting {name!r}; known are: {', '.join(sorted(known))}."
+            )
         if not isinstance(value, _KINDS[known[name]]) or isinstance(value, bool) or value <= 0:
             raise ImproperlyConfigured(f"ORCHESTRATOR[{name!r}] must be a number above 0, was {value!r}.")
     made = Conf(**given)

@@ -1,4 +1,4 @@
-"""From rows to decisions: ask the plugins, then the engine, for many workflows at once. One bad workflow stays alone."""
+"""From rows to decisions: ask the plugins, then the engine, for many at once. One bad workflow stays alone."""
 
 from __future__ import annotations
 
@@ -10,14 +10,32 @@ from typing import Any, Protocol, TypeVar
 
 from orchestrator import plugins
 from orchestrator.engine.decide import decide
-from orchestrator.engine.types import Bounds, Conditions, Decision, Exposure, History, HostLoad, Subject, Switch
+from orchestrator.engine.types import (
+    Bounds,
+    Conditions,
+    Decision,
+    Exposure,
+    History,
+    HostLoad,
+    Subject,
+    Switch,
+)
 from orchestrator.models import Run, Workflow
 from orchestrator.plugins import WorkflowType, WorkflowView
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_STATIC = ("pk", "version", "slug", "type_key", "params", "min_interval_s", "base_interval_s", "max_interval_s")
+_STATIC = (
+    "pk",
+    "version",
+    "slug",
+    "type_key",
+    "params",
+    "min_interval_s",
+    "base_interval_s",
+    "max_interval_s",
+)
 _MOVING = (
     "pk", "version", "last_run_at", "interval_s", "consecutive_failures", "quarantined_until", "mean_duration_s",
     "run_value", "run_value_samples", "manual_requested_at", "manual_requested_by",
@@ -83,9 +101,15 @@ class Catalogue:
 
     def candidates(self, now: datetime) -> list[Candidate]:
         """Active workflows without an open run, and those that are due again although theirs is still open."""
-        rows = list(Workflow.objects.filter(status=Workflow.Status.ACTIVE).order_by("pk").values_list(*_MOVING))
-        self._refresh([row[0] for row in rows if not self._is_known(row[0], row[1])], {row[0] for row in rows})
-        open_slots = dict(Run.objects.filter(status__in=Run.OPEN).order_by().values_list("workflow_id", "slot_at"))
+        rows = list(
+            Workflow.objects.filter(status=Workflow.Status.ACTIVE).order_by("pk").values_list(*_MOVING)
+        )
+        self._refresh(
+            [row[0] for row in rows if not self._is_known(row[0], row[1])], {row[0] for row in rows}
+        )
+        open_slots = dict(
+            Run.objects.filter(status__in=Run.OPEN).order_by().values_list("workflow_id", "slot_at")
+        )
         found = []
         for row in rows:
             slot_at = open_slots.get(row[0])
@@ -122,7 +146,11 @@ def _known(
         params = {param.name: params.get(param.name, param.default) for param in kind.params}
         expires_after = kind.expires_after or expires_after
         subject = Subject(
-            key=slug, bounds=bounds, is_trading=kind.is_trading, load_weight=kind.load_weight, priority=int(kind.priority)
+            key=slug,
+            bounds=bounds,
+            is_trading=kind.is_trading,
+            load_weight=kind.load_weight,
+            priority=int(kind.priority),
         )
     return Known(
         pk=pk, version=version, slug=slug, type_key=type_key, params=params, bounds=bounds, kind=kind, subject=subject,
@@ -159,7 +187,9 @@ def evaluate(
     for group in by_type.values():
         kind = group[0].known.kind
         if kind is None:
-            troubles += [_trouble(item, "unknown_type", f"No app provides {item.known.type_key}.") for item in group]
+            troubles += [
+                _trouble(item, "unknown_type", f"No app provides {item.known.type_key}.") for item in group
+            ]
             continue
         conditions = _ask(kind.observe, group, now, troubles)
         exposures = _ask(kind.exposure, group, now, troubles)

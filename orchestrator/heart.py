@@ -50,11 +50,13 @@ class ThreadHeart:
 
     def start(self, run_id: int, epoch: int) -> None:
         self._stopping.clear()
-        self._thread = threading.Thread(target=self._beat, args=(run_id, epoch), name=f"heart-{run_id}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._beat, args=(run_id, epoch), name=f"heart-{run_id}", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
-        """No beat and no exit happens after this returns (or after the thread notices, should it hang in the database)."""
+        """No exit happens after this; a beat only if the thread hangs in the database right now."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(timeout=conf().heartbeat_s)
@@ -95,5 +97,7 @@ class heart_of:
         self._heart.start(self._run_id, self._epoch)
         return self._heart
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._heart.stop()

@@ -9,8 +9,8 @@ from django.db.models import Count, F, Q
 from orchestrator import states
 from orchestrator.conf import conf
 from orchestrator.models import Decision, HealthEvent, Lease, Run, RunEvent, RunStep, Workflow
-from tradingsite.foundation.models import Alert
 from tradingsite.foundation.invariants import register
+from tradingsite.foundation.models import Alert
 
 _MAX_SHOWN = 20
 _TERMINAL = tuple(sorted(states.RUN.terminal))
@@ -20,10 +20,10 @@ def runs_end_once(now: datetime) -> list[str]:
     """I9: every run ends once, within its deadline + 60 s; history has exactly one terminal event."""
     late = now - timedelta(seconds=60)
     found = [
-        f"Run {pk} is still {status} {(now - due).total_seconds():.0f} s after it should have ended."
-        for pk, status, due in Run.objects.filter(status=Run.Status.RUNNING, deadline_at__lt=late).values_list(
-            "pk", "status", "deadline_at"
-        )[:_MAX_SHOWN]
+        f"Run {pk} is still {status}; it should have ended at {due}."
+        for pk, status, due in Run.objects.filter(
+            status=Run.Status.RUNNING, deadline_at__lt=late
+        ).values_list("pk", "status", "deadline_at")[:_MAX_SHOWN]
     ]
     waiting = Run.objects.filter(status__in=(Run.Status.PLANNED, Run.Status.QUEUED), expires_at__lt=late)
     found += [
@@ -45,19 +45,35 @@ def runs_end_once(now: datetime) -> list[str]:
 
 
 def one_holder_per_run(now: datetime) -> list[str]:
-    """I10: at most one run per workflow is claimed at a time, each claim has a higher epoch, no write has an old one."""
+    """I10: one claimed run per workflow at a time, each claim with a higher epoch, no write with an old one."""
     doubled = (
-        Run.objects.filter(status=Run.Status.RUNNING).order_by().values("workflow_id").annotate(n=Count("pk")).filter(n__gt=1)
+        Run.objects.filter(status=Run.Status.RUNNING)
+        .order_by()
+        .values("workflow_id")
+        .annotate(n=Count("pk"))
+        .filter(n__gt=1)
     )
     found = [f"Workflow {row['workflow_id']} has {row['n']} running runs." for row in doubled[:_MAX_SHOWN]]
     ahead = RunEvent.objects.filter(epoch__gt=F("row__epoch"))
-    found += [f"Run {pk} has an event of an epoch it never had." for pk in ahead.values_list("row_id", flat=True)[:_MAX_SHOWN]]
-    claims = RunEvent.objects.filter(event="claim").order_by().values("row_id", "epoch").annotate(n=Count("pk")).filter(n__gt=1)
-    found += [f"Run {row['row_id']} was claimed twice in epoch {row['epoch']}." for row in claims[:_MAX_SHOWN]]
+    found += [
+        f"Run {pk} has an event of an epoch it never had."
+        for pk in ahead.values_list("row_id", flat=True)[:_MAX_SHOWN]
+    ]
+    claims = (
+        RunEvent.objects.filter(event="claim")
+        .order_by()
+        .values("row_id", "epoch")
+        .annotate(n=Count("pk"))
+        .filter(n__gt=1)
+    )
+    found += [
+        f"Run {row['row_id']} was claimed twice in epoch {row['epoch']}." for row in claims[:_MAX_SHOWN]
+    ]
     found += _overlaps(now - timedelta(days=1))
     late_steps = RunStep.objects.filter(started_at__gt=F("run__finished_at"))
     return found + [
-        f"Run {pk} began a step after it had ended." for pk in late_steps.values_list("run_id", flat=True)[:_MAX_SHOWN]
+        f"Run {pk} began a step after it had ended."
+        for pk in late_steps.values_list("run_id", flat=True)[:_MAX_SHOWN]
     ]
 
 
@@ -66,7 +82,11 @@ def _overlaps(since: datetime) -> list[str]:
     rows = Run.objects.filter(started_at__gt=since).order_by("workflow_id", "started_at", "pk")
     found: list[str] = []
     before: tuple[int, int, datetime | None] | None = None
-    for pk, workflow_id, started_at, finished_at in rows.values_list("pk", "workflow_id", "started_at", "finished_at").iterator():
+    for pk, workflow_id, started_at, finished_at in rows.values_list(
+        "pk", "workflow_id", "started_at", "finished_at"
+    ).iterator():
+        if started_at is None:
+            continue
         if before is not None and before[1] == workflow_id and (before[2] is None or started_at < before[2]):
             found.append(f"Run {pk} started before run {before[0]} of the same workflow had ended.")
         before = (pk, workflow_id, finished_at)
@@ -74,9 +94,12 @@ def _overlaps(since: datetime) -> list[str]:
 
 
 def one_run_per_slot(now: datetime) -> list[str]:
-    """I11: each slot has at most one run, and no workflow starts faster than its minimum interval without a reason."""
+    """I11: each slot (workflow, instant) has at most one run."""
     doubled = Run.objects.order_by().values("workflow_id", "slot_at").annotate(n=Count("pk")).filter(n__gt=1)
-    return [f"Workflow {row['workflow_id']} has {row['n']} runs for {row['slot_at']}." for row in doubled[:_MAX_SHOWN]]
+    return [
+        f"Workflow {row['workflow_id']} has {row['n']} runs for {row['slot_at']}."
+        for row in doubled[:_MAX_SHOWN]
+    ]
 
 
 def decisions_are_fresh(now: datetime) -> list[str]:
@@ -97,7 +120,9 @@ def trouble_is_reported(now: datetime) -> list[str]:
     if lease is not None and lease.holder and lease.expires_at < late and not _is_reported("loop"):
         found.append("The leader's lease ran out and no finding says so.")
     failing = Workflow.objects.filter(
-        consecutive_failures__gte=conf().failures_before_quarantine, last_finished_at__lt=late, quarantined_until__gt=now
+        consecutive_failures__gte=conf().failures_before_quarantine,
+        last_finished_at__lt=late,
+        quarantined_until__gt=now,
     )
     for pk, slug in failing.values_list("pk", "slug")[:_MAX_SHOWN]:
         if not Alert.objects.filter(key=f"workflow:{pk}").exclude(status="resolved").exists():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -80,7 +80,7 @@ class Loop:
         monitor: Callable[[datetime], object] | None = None,
         explain_budget_s: float = 0.05,
     ) -> None:
-        """`enqueue` tells workers about queued runs (their ids). `monitor` is called by the leader after each sweep (health).
+        """`enqueue` tells workers about queued runs (their ids). The leader calls `monitor` after each sweep.
         `explain_budget_s` is how long a tick may spend on counterfactuals; what is left is done in later ticks, 0 does
         without."""
         self.holder = holder
@@ -164,7 +164,9 @@ class Loop:
     def _lead(self, now: datetime, began: float) -> TickReport:
         switch = control.current().position
         load = self._probe.read()
-        candidates = [item for item in self._catalogue.candidates(now) if not self._is_resting(item.known.pk, now)]
+        candidates = [
+            item for item in self._catalogue.candidates(now) if not self._is_resting(item.known.pk, now)
+        ]
         done, troubles = evaluate(candidates, load, switch, now)
         self._note_troubles(troubles, done, now)
         due = self._most_urgent(item for item in done if item.decision.action is Action.RUN)
@@ -182,8 +184,10 @@ class Loop:
         ordered = sorted(due, key=lambda item: (item.decision.priority, item.candidate.known.pk))
         return ordered[: conf().max_plans_per_tick]
 
-    def _new(self, done: Sequence[Evaluated], due: Sequence[Evaluated], now: datetime) -> list[tuple[Evaluated, str]]:
-        """Decisions that say something new, runs first. What does not fit into this tick is decided again in the next."""
+    def _new(
+        self, done: Sequence[Evaluated], due: Sequence[Evaluated], now: datetime
+    ) -> list[tuple[Evaluated, str]]:
+        """Decisions that say something new, runs first. What does not fit is decided again in the next tick."""
         self._recall([item.candidate.known.pk for item in done], now)
         new = [(item, fold_key(item.decision)) for item in due]
         limit = max(conf().max_decisions_per_tick, len(new))
@@ -211,7 +215,7 @@ class Loop:
     def _write(
         self, new: Sequence[tuple[Evaluated, str]], due: Sequence[Evaluated], load: HostLoad, now: datetime
     ) -> int:
-        folds = self._due_folds(now)
+        folds = self._due_folds(now, {item.candidate.known.pk for item, _key in new})
         if not new and not folds:
             return 0
         rows = [_row(item, load, now) for item, _key in new]
@@ -228,13 +232,19 @@ class Loop:
             self._unexplained.append((pk, item, load, now))
         return len(planned)
 
-    def _due_folds(self, now: datetime | None) -> list[Fold]:
-        """Repeats that are to be written: all of them, or at `now` those that have waited long enough."""
+    def _due_folds(self, now: datetime | None, ended: Container[int] = ()) -> list[Fold]:
+        """Repeats that are to be written: all of them, or at `now` those that waited long enough or are at an end."""
         wait = timedelta(seconds=conf().fold_flush_s)
         folds = []
-        for standing in self._standing.values():
-            if standing.repeats and (now is None or now - standing.written_at >= wait):
-                folds.append(Fold(decision_id=standing.decision_id, count=standing.repeats, last_seen_at=standing.seen_at))
+        for pk, standing in self._standing.items():
+            if standing.repeats and (now is None or now - standing.written_at >= wait or pk in ended):
+                folds.append(
+                    Fold(
+                        decision_id=standing.decision_id,
+                        count=standing.repeats,
+                        last_seen_at=standing.seen_at,
+                    )
+                )
                 standing.repeats, standing.written_at = 0, now or standing.seen_at
         return folds
 
@@ -258,7 +268,9 @@ class Loop:
             decisions.add_counterfactuals(found)
 
     def _sweep_if_due(self, now: datetime) -> int:
-        if self._swept_at is not None and timedelta(0) <= now - self._swept_at < timedelta(seconds=conf().sweep_s):
+        if self._swept_at is not None and timedelta(0) <= now - self._swept_at < timedelta(
+            seconds=conf().sweep_s
+        ):
             return 0
         self._fence()
         self._swept_at = now

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
-from tradingsite.foundation.errors import Invalid
+from tradingsite.foundation.errors import FieldProblem, Invalid
 
 Kind: TypeAlias = Literal["int", "float", "bool", "choice", "symbols"]
 
@@ -24,7 +24,7 @@ class Param:
     default: Any
     label: str | Promise
     help: str | Promise = ""
-    unit: str = ""
+    unit: str | Promise = ""
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ def defaults(schema: Sequence[Param]) -> dict[str, Any]:
 def validate(schema: Sequence[Param], values: Mapping[str, Any]) -> dict[str, Any]:
     """Complete parameters with defaults filled in. Raises Invalid with one entry per bad field."""
     known = {param.name: param for param in schema}
-    errors: list[dict[str, str]] = []
+    errors: list[FieldProblem] = []
     for name in values:
         if name not in known:
             allowed = ", ".join(sorted(known)) or "-"
@@ -55,7 +55,7 @@ def validate(schema: Sequence[Param], values: Mapping[str, Any]) -> dict[str, An
     return clean
 
 
-def _error(name: str, code: str, detail: str) -> dict[str, str]:
+def _error(name: str, code: str, detail: str) -> FieldProblem:
     return {"pointer": f"#/params/{name}", "code": code, "detail": detail}
 
 

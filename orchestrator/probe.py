@@ -17,7 +17,7 @@ _SMOOTHING_S = 10.0  # one busy second is no overload
 
 
 class HostProbe:
-    """CPU smoothed over about ten seconds, memory, waiting tasks. Asked again within a second it answers from memory."""
+    """CPU (smoothed over ten seconds), memory, waiting tasks. Within a second it answers from memory."""
 
     def __init__(self) -> None:
         psutil.cpu_percent(interval=None)  # the first answer is always 0
@@ -57,8 +57,10 @@ class NoProbe:
 
 
 def _queue() -> tuple[int, float]:
-    """How many tasks wait on any lane, and the age of the oldest (s). `lock` is the time of arrival until it is fetched."""
+    """Waiting tasks of all lanes and the age of the oldest (s). `lock` is the arrival until a worker fetches it."""
     now = clock.now()
-    waiting = OrmQ.objects.filter(lock__lte=now + timedelta(seconds=1)).aggregate(depth=Count("pk"), oldest=Min("lock"))
+    waiting = OrmQ.objects.filter(lock__lte=now + timedelta(seconds=1)).aggregate(
+        depth=Count("pk"), oldest=Min("lock")
+    )
     oldest = waiting["oldest"]
     return int(waiting["depth"]), 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds())

@@ -105,7 +105,9 @@ class _Execution:
         if not is_last:  # the last step is closed together with the run
             now = clock.now()
             self._ours(
-                lambda: runs.step_done(self.run, step, changed=result.changed, summary=result.summary, now=now)
+                lambda: runs.step_done(
+                    self.run, step, changed=result.changed, summary=result.summary, now=now
+                )
             )
 
     def _context(self) -> RunContext:
@@ -147,7 +149,7 @@ class _Execution:
     def _close_quietly(self, close: Callable[..., Run], code: str, error: BaseException) -> None:
         try:
             self._close(close, self._outcome(code, "".join(traceback.format_exception(error))))
-        except Exception:  # noqa: BLE001 - the process is going down; the sweeper closes what we could not
+        except Exception:  # the process is going down; the sweeper closes what we could not
             log.exception("run %s could not be closed", self.run.pk)
 
     def _close(self, close: Callable[..., Run], outcome: Outcome) -> str:

@@ -91,7 +91,9 @@ def apply_runs(
     moved: list[int] = []
     for start in range(0, len(run_ids), 500):
         with transaction.atomic():
-            moved += _apply_chunk(run_ids[start : start + 500], state, event, after, now, updates or {}, detail or {})
+            moved += _apply_chunk(
+                run_ids[start : start + 500], state, event, after, now, updates or {}, detail or {}
+            )
     return moved
 
 
@@ -100,12 +102,20 @@ def _apply_chunk(
     updates: Mapping[str, Any], detail: Mapping[str, Any],
 ) -> list[int]:  # fmt: skip
     rows = Run.objects.filter(pk__in=run_ids, status=state)
-    # On PostgreSQL the rows are locked until commit, on SQLite the whole database is: what is read here is what is moved.
+    # Locked until commit (on SQLite the whole database is): what is read here is what is moved.
     found = dict(rows.select_for_update().order_by("pk").values_list("pk", "epoch"))
     if found:
         Run.objects.filter(pk__in=list(found), status=state).update(**{**updates, "status": after})
         RunEvent.objects.bulk_create(
-            RunEvent(row_id=pk, event=event, from_status=state, to_status=after, at=now, epoch=epoch, detail=dict(detail))
+            RunEvent(
+                row_id=pk,
+                event=event,
+                from_status=state,
+                to_status=after,
+                at=now,
+                epoch=epoch,
+                detail=dict(detail),
+            )
             for pk, epoch in found.items()
         )
     return list(found)

@@ -9,12 +9,15 @@ from django.conf import settings
 from orchestrator import runner
 from orchestrator.health import canary as health_canary
 from orchestrator.heart import ThreadHeart
+from orchestrator.process import draining
 from orchestrator.services import runs
 from tradingsite.foundation import clock
 
 
 def execute_run(run_id: int) -> str:
     """Execute a run in this worker process. Delivered twice, it is executed once."""
+    if draining.is_draining():
+        return runner.NOT_CLAIMED  # fetched before SIGTERM; it stays queued and is rung again
     with _clock_for(run_id):
         return runner.execute(run_id, worker=runner.worker_name(), heart=ThreadHeart())
 
@@ -26,5 +29,5 @@ def _clock_for(run_id: int) -> AbstractContextManager[object]:
 
 
 def canary(token: str) -> None:
-    """Prove that the whole way through the queue works. `token` starts with the lane it was sent down ("trading:...")."""
+    """Prove that the whole way through the queue works. `token` starts with its lane ("trading:...")."""
     health_canary.record(token.partition(":")[0], token)

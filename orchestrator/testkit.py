@@ -11,7 +11,16 @@ from orchestrator import plugins
 from orchestrator.engine.types import Conditions, Exposure
 from orchestrator.models import Run, Workflow
 from orchestrator.params import Param
-from orchestrator.plugins import CadenceBounds, Lane, Priority, RunContext, StepResult, TaskSpec, WorkflowType, WorkflowView
+from orchestrator.plugins import (
+    CadenceBounds,
+    Lane,
+    Priority,
+    RunContext,
+    StepResult,
+    TaskSpec,
+    WorkflowType,
+    WorkflowView,
+)
 from orchestrator.services import control, runs
 from orchestrator.services.runs import Wanted
 from tradingsite.foundation import audit
@@ -25,7 +34,8 @@ def do_nothing(context: RunContext) -> StepResult:
 
 def calm(workflows: Sequence[WorkflowView], now: datetime) -> Mapping[int, Conditions]:
     return {
-        view.pk: Conditions(as_of=now, volatility=0.4, data_age_s=10.0, data_age_limit_s=120.0) for view in workflows
+        view.pk: Conditions(as_of=now, volatility=0.4, data_age_s=10.0, data_age_limit_s=120.0)
+        for view in workflows
     }
 
 
@@ -91,7 +101,9 @@ class SilentRing:
         self.rung += run_ids
 
 
-def queued_run(workflow: Workflow, now: datetime, *, expires_s: float = 600.0, ring: runs.Ring | None = None) -> Run:
+def queued_run(
+    workflow: Workflow, now: datetime, *, expires_s: float = 600.0, ring: runs.Ring | None = None
+) -> Run:
     """A run of `workflow` that waits for a worker."""
     wanted = Wanted(
         workflow_id=workflow.pk, slot_at=now, cause="cadence", decision_id=None, lane="trading", priority=2,

@@ -4,6 +4,8 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
+from tradingsite.foundation import api_resources
+
 handler400 = "tradingsite.foundation.handlers.handler400"
 handler403 = "tradingsite.foundation.handlers.handler403"
 handler404 = "tradingsite.foundation.handlers.handler404"
@@ -12,5 +14,6 @@ handler500 = "tradingsite.foundation.handlers.handler500"
 urlpatterns = [
     path("", include("tradingsite.pages.urls")),
     path("api/", include("tradingsite.api_urls")),
+    *api_resources.probes,
     path(settings.ADMIN_PATH, admin.site.urls),
 ]

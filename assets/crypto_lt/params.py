@@ -67,7 +67,7 @@ SCHEMA: tuple[Param, ...] = (
         help=_("A portfolio smaller than this is not rebalanced: purchases will put it right."),
     ),
     Param(
-        name="max_position", kind="float", default=0.40, minimum=0.01, maximum=1.0,
+        name="max_position", kind="float", default=0.40, minimum=0.01, maximum=0.6,
         label=_("Largest position"), unit=_("of capital"), help=_("No coin gets more of the account than this."),
     ),
     Param(

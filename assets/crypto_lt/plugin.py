@@ -22,9 +22,11 @@ WATCH = Watch(
 WORKFLOW = WorkflowType(
     key=KEY,
     title=_("Crypto long term"),
-    description=_("Buys a little every day, more after a fall, less when it is wild; keeps the shares in their bands."),
+    description=_(
+        "Buys a little every day, more after a fall, less when it is wild; keeps the shares in their bands."
+    ),
     lane=Lane.TRADING,
-    priority=Priority.NORMAL,
+    priority=Priority.HIGH,
     bounds=CadenceBounds(minimum=timedelta(hours=1), base=timedelta(hours=4), maximum=timedelta(hours=12)),
     steps=(
         TaskSpec(name="analyze_crypto_longterm", run=tasks.analyze_crypto_longterm),

@@ -1,8 +1,8 @@
 """Smart cost averaging and banded rebalancing, long only. Pure: what was bought when comes in as an argument.
 
 A purchase is due when the newest one of that coin is old enough. Its size is the coin's share of the weekly budget,
-larger the deeper the coin lies under its recent high, smaller the more volatile it is, within limits. When the shares of
-a grown portfolio have drifted out of their band, they are put right instead.
+larger the deeper the coin lies under its recent high, smaller the more volatile it is, within limits. When the shares
+of a grown portfolio have drifted out of their band, they are put right instead.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def assess(coin: Coin, params: CryptoParams) -> Outlook:
 
 def decide(inputs: CryptoInputs) -> tuple[Target, ...]:
     """Targets of the coins with a fresh price; a coin without one is left as it is."""
-    priced = {s: coin for s, coin in sorted(inputs.coins.items()) if coin.price is not None and coin.price > 0}
+    priced = {
+        s: coin for s, coin in sorted(inputs.coins.items()) if coin.price is not None and coin.price > 0
+    }
     wanted = {s: share for s, share in shares(tuple(sorted(inputs.coins))).items() if s in priced}
     drifted = _rebalance(inputs, priced, wanted)
     return drifted if drifted else _purchases(inputs, priced, wanted)
@@ -96,7 +98,9 @@ def drift(coins: Mapping[str, Coin]) -> float:
     if total <= 0.0:
         return math.nan
     wanted = shares(tuple(values))
-    return allocation.drift([value / total for value in values.values()], [wanted[symbol] for symbol in values])
+    return allocation.drift(
+        [value / total for value in values.values()], [wanted[symbol] for symbol in values]
+    )
 
 
 def losses(coins: Mapping[str, Coin], limit: float) -> dict[str, float]:
@@ -114,7 +118,9 @@ def _values(coins: Mapping[str, Coin]) -> dict[str, float]:
     return {symbol: float(coin.quantity) * (coin.price or 0.0) for symbol, coin in coins.items()}
 
 
-def _rebalance(inputs: CryptoInputs, coins: Mapping[str, Coin], wanted: dict[str, float]) -> tuple[Target, ...]:
+def _rebalance(
+    inputs: CryptoInputs, coins: Mapping[str, Coin], wanted: dict[str, float]
+) -> tuple[Target, ...]:
     """Targets that restore the shares, or nothing when they are near enough, too small, or it is too early."""
     params, values = inputs.params, _values(coins)
     total = sum(values.values())
@@ -131,7 +137,8 @@ def _rebalance(inputs: CryptoInputs, coins: Mapping[str, Coin], wanted: dict[str
         now_share = values[symbol] / total
         limited = min(share * total, params.max_position * inputs.equity)
         reason = Reason(
-            code=REBALANCE, value=now_share - share, params={"share": now_share, "target": share, "band": params.rebalance_band}
+            code=REBALANCE, value=now_share - share,
+            params={"share": now_share, "target": share, "band": params.rebalance_band},
         )  # fmt: skip
         # Sales first: their proceeds pay for the purchases.
         urgency = 0.9 if now_share > share else 0.4
@@ -140,7 +147,9 @@ def _rebalance(inputs: CryptoInputs, coins: Mapping[str, Coin], wanted: dict[str
     return tuple(targets)
 
 
-def _purchases(inputs: CryptoInputs, coins: Mapping[str, Coin], wanted: dict[str, float]) -> tuple[Target, ...]:
+def _purchases(
+    inputs: CryptoInputs, coins: Mapping[str, Coin], wanted: dict[str, float]
+) -> tuple[Target, ...]:
     params = inputs.params
     spent = sum(t.value for t in inputs.trades if t.code == BUY and t.value > 0 and inputs.now - t.at < _WEEK)
     week = params.weekly_budget * params.max_multiple - spent
@@ -168,7 +177,13 @@ def _is_due(symbol: str, inputs: CryptoInputs) -> tuple[bool, float | None]:
 
 
 def _purchase(
-    symbol: str, coin: Coin, amount: float, due: bool, since_h: float | None, outlook: Outlook, params: CryptoParams
+    symbol: str,
+    coin: Coin,
+    amount: float,
+    due: bool,
+    since_h: float | None,
+    outlook: Outlook,
+    params: CryptoParams,
 ) -> Target:
     if not due:
         reason = Reason(code="dca_not_due", value=since_h, params={"every_h": params.buy_every_h})
@@ -180,7 +195,8 @@ def _purchase(
         Reason(code=BUY, value=amount, params={"hours_since": since_h, "every_h": params.buy_every_h}),
         Reason(code="drawdown", value=finite_or_none(outlook.drawdown)),
         Reason(
-            code="volatility", value=finite_or_none(outlook.volatility), params={"reference": params.volatility_reference}
+            code="volatility", value=finite_or_none(outlook.volatility),
+            params={"reference": params.volatility_reference},
         ),
         Reason(code="multiple", value=outlook.multiple, params={"limit": params.max_multiple}),
     )  # fmt: skip

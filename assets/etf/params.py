@@ -39,7 +39,7 @@ SCHEMA: tuple[Param, ...] = (
         help=_("In wild markets less is invested, so that the portfolio does not swing more than this."),
     ),
     Param(
-        name="max_position", kind="float", default=0.40, minimum=0.01, maximum=1.0,
+        name="max_position", kind="float", default=0.40, minimum=0.01, maximum=0.5,
         label=_("Largest position"), unit=_("of capital"), help=_("No fund gets more of the account than this."),
     ),
     Param(

@@ -20,9 +20,11 @@ WATCH = Watch(asset_type=KEY, reference=0.14, threshold=0.30, band_sigmas=2.5, c
 WORKFLOW = WorkflowType(
     key=KEY,
     title=_("ETF"),
-    description=_("Holds the strongest funds by inverse volatility; monthly, and when a weight leaves its band."),
+    description=_(
+        "Holds the strongest funds by inverse volatility; monthly, and when a weight leaves its band."
+    ),
     lane=Lane.TRADING,
-    priority=Priority.NORMAL,
+    priority=Priority.HIGH,
     bounds=CadenceBounds(minimum=timedelta(hours=1), base=timedelta(hours=6), maximum=timedelta(hours=24)),
     steps=(
         TaskSpec(name="analyze_etf_performance", run=tasks.analyze_etf_performance),

@@ -70,7 +70,9 @@ def assess(fund: Fund, params: EtfParams) -> Rating:
 
 def decide(inputs: EtfInputs) -> tuple[Target, ...]:
     """Targets of all funds with a fresh price, or nothing when nothing is due."""
-    priced = {s: fund for s, fund in sorted(inputs.funds.items()) if fund.price is not None and fund.price > 0}
+    priced = {
+        s: fund for s, fund in sorted(inputs.funds.items()) if fund.price is not None and fund.price > 0
+    }
     ratings = {symbol: assess(fund, inputs.params) for symbol, fund in priced.items()}
     if not any(math.isfinite(rating.momentum) for rating in ratings.values()) or inputs.equity <= 0.0:
         return ()
@@ -84,14 +86,18 @@ def decide(inputs: EtfInputs) -> tuple[Target, ...]:
     if allocation.outside_band(actual, wanted, inputs.params.rebalance_band):
         return _targets(priced, ratings, wanted, "rebalance_band", inputs)
     reason = Reason(
-        code="inside_band", value=allocation.drift(actual, wanted), params={"band": inputs.params.rebalance_band}
+        code="inside_band",
+        value=allocation.drift(actual, wanted),
+        params={"band": inputs.params.rebalance_band},
     )
     return tuple(Target(symbol=s, quantity=fund.quantity, reasons=(reason,)) for s, fund in priced.items())
 
 
 def chosen(ratings: Mapping[str, Rating], params: EtfParams) -> FloatArray:
     """Weights of the funds with the best positive momentum; sum <= 1, the rest is cash."""
-    return _weighted(allocation.momentum([r.momentum for r in ratings.values()], params.keep), ratings, params)
+    return _weighted(
+        allocation.momentum([r.momentum for r in ratings.values()], params.keep), ratings, params
+    )
 
 
 def held(funds: Mapping[str, Fund], ratings: Mapping[str, Rating], params: EtfParams) -> FloatArray:
@@ -137,13 +143,19 @@ def _weighted(selected: FloatArray, ratings: Mapping[str, Rating], params: EtfPa
 
 
 def _targets(
-    funds: Mapping[str, Fund], ratings: Mapping[str, Rating], weights: FloatArray, code: str, inputs: EtfInputs
+    funds: Mapping[str, Fund],
+    ratings: Mapping[str, Rating],
+    weights: FloatArray,
+    code: str,
+    inputs: EtfInputs,
 ) -> tuple[Target, ...]:
     targets = []
     for (symbol, fund), weight in zip(funds.items(), weights, strict=True):
         actual, rating = _weight(fund, inputs.equity), ratings[symbol]
         reasons = (
-            Reason(code=code, value=float(weight) - actual, params={"weight": actual, "target": float(weight)}),
+            Reason(
+                code=code, value=float(weight) - actual, params={"weight": actual, "target": float(weight)}
+            ),
             Reason(code="momentum_rank", value=finite_or_none(rating.momentum), params={"bars": rating.bars}),
             Reason(code="inverse_volatility", value=finite_or_none(rating.volatility)),
         )

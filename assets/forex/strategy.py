@@ -102,9 +102,13 @@ def decide(inputs: ForexInputs) -> tuple[Target, ...]:
     left_s = _weekend_in_s(inputs)
     if left_s is not None and left_s <= inputs.params.flat_before_close_min * 60:
         reason = Reason(
-            code="weekend_flat", value=left_s / 60.0, params={"minutes_before": inputs.params.flat_before_close_min}
+            code="weekend_flat",
+            value=left_s / 60.0,
+            params={"minutes_before": inputs.params.flat_before_close_min},
         )
-        return tuple(Target(symbol=s, weight=0.0, reasons=(reason,), urgency=1.0) for s in sorted(inputs.pairs))
+        return tuple(
+            Target(symbol=s, weight=0.0, reasons=(reason,), urgency=1.0) for s in sorted(inputs.pairs)
+        )
     targets = (_target(symbol, pair, inputs, left_s) for symbol, pair in sorted(inputs.pairs.items()))
     return tuple(target for target in targets if target is not None)
 
@@ -167,7 +171,9 @@ def _session_refusal(inputs: ForexInputs, left_s: float | None) -> Reason | None
     params = inputs.params
     if left_s is not None and left_s <= params.no_entry_before_close_min * 60:
         return Reason(
-            code="weekend_near", value=left_s / 60.0, params={"minutes_before": params.no_entry_before_close_min}
+            code="weekend_near",
+            value=left_s / 60.0,
+            params={"minutes_before": params.no_entry_before_close_min},
         )
     if inputs.activity < params.min_activity:
         return Reason(code="session_quiet", value=inputs.activity, params={"threshold": params.min_activity})

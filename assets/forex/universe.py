@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from assets.markets.universe import InstrumentSpec
@@ -9,31 +10,31 @@ from assets.trading.registry import AccountSpec
 
 KEY = "forex"
 
-_LIMITS = {
-    "venue": "fxcm", "calendar": "forex", "timeframe": "1m", "lot_step": Decimal("1000"),
-    "min_quantity": Decimal("1000"), "min_notional": Decimal("1"), "fee_rate": Decimal("0.00004"),
-}  # fmt: skip
+_PAIR = InstrumentSpec(
+    symbol="-", base="-", quote="-", venue="fxcm", calendar="forex", timeframe="1m", lot_step=Decimal("1000"),
+    min_quantity=Decimal("1000"), min_notional=Decimal("1"), fee_rate=Decimal("0.00004"),
+)  # fmt: skip
 
 INSTRUMENTS = (
-    InstrumentSpec(
-        symbol="EURUSD", base="EUR", quote="USD", name="Euro / US dollar", tick_size=Decimal("0.00001"),
-        half_spread_bps=0.5, slippage_bps=0.2, demo_price=1.10, demo_volatility=0.08, demo_correlation=0.5, **_LIMITS,
+    replace(
+        _PAIR, symbol="EURUSD", base="EUR", quote="USD", name="Euro / US dollar", tick_size=Decimal("0.00001"),
+        half_spread_bps=0.5, slippage_bps=0.2, demo_price=1.10, demo_volatility=0.08, demo_correlation=0.5,
     ),
-    InstrumentSpec(
-        symbol="USDJPY", base="USD", quote="JPY", name="US dollar / yen", tick_size=Decimal("0.001"),
-        half_spread_bps=0.6, slippage_bps=0.2, demo_price=150.0, demo_volatility=0.10, demo_correlation=-0.3, **_LIMITS,
+    replace(
+        _PAIR, symbol="USDJPY", base="USD", quote="JPY", name="US dollar / yen", tick_size=Decimal("0.001"),
+        half_spread_bps=0.6, slippage_bps=0.2, demo_price=150.0, demo_volatility=0.10, demo_correlation=-0.3,
     ),
-    InstrumentSpec(
-        symbol="EURGBP", base="EUR", quote="GBP", name="Euro / pound", tick_size=Decimal("0.00001"),
-        half_spread_bps=0.8, slippage_bps=0.3, demo_price=0.86, demo_volatility=0.06, demo_correlation=0.1, **_LIMITS,
+    replace(
+        _PAIR, symbol="EURGBP", base="EUR", quote="GBP", name="Euro / pound", tick_size=Decimal("0.00001"),
+        half_spread_bps=0.8, slippage_bps=0.3, demo_price=0.86, demo_volatility=0.06, demo_correlation=0.1,
     ),
-    InstrumentSpec(
-        symbol="AUDUSD", base="AUD", quote="USD", name="Australian / US dollar", tick_size=Decimal("0.00001"),
-        half_spread_bps=0.8, slippage_bps=0.3, demo_price=0.66, demo_volatility=0.10, demo_correlation=0.5, **_LIMITS,
+    replace(
+        _PAIR, symbol="AUDUSD", base="AUD", quote="USD", name="Australian / US dollar", tick_size=Decimal("0.00001"),
+        half_spread_bps=0.8, slippage_bps=0.3, demo_price=0.66, demo_volatility=0.10, demo_correlation=0.5,
     ),
-    InstrumentSpec(
-        symbol="NZDUSD", base="NZD", quote="USD", name="New Zealand / US dollar", tick_size=Decimal("0.00001"),
-        half_spread_bps=1.0, slippage_bps=0.3, demo_price=0.61, demo_volatility=0.10, demo_correlation=0.5, **_LIMITS,
+    replace(
+        _PAIR, symbol="NZDUSD", base="NZD", quote="USD", name="New Zealand / US dollar", tick_size=Decimal("0.00001"),
+        half_spread_bps=1.0, slippage_bps=0.3, demo_price=0.61, demo_volatility=0.10, demo_correlation=0.5,
     ),
 )  # fmt: skip
 

@@ -7,3 +7,8 @@ class MarketsConfig(AppConfig):
     name = "assets.markets"
     label = "markets"
     verbose_name = "Markets"
+
+    def ready(self) -> None:
+        from assets.markets import maintenance
+
+        maintenance.register()

@@ -23,6 +23,8 @@ class _Days:
     closes: list[int] = field(default_factory=list)
     half: list[bool] = field(default_factory=list)
     edges: list[int] = field(default_factory=list)
+    open_array: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    close_array: Ints = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
 class ExchangeDays:
@@ -37,6 +39,8 @@ class ExchangeDays:
         self._checked_at: float | None = None
 
     def forget(self) -> None:
+        # Dropped, not only marked: corrected hours may leave the number of days as it was.
+        self._days = _Days()
         self._checked_at = None
 
     def is_open(self, at: datetime) -> bool:
@@ -113,8 +117,8 @@ class ExchangeDays:
         days = self._load()
         if not days.opens:
             return np.zeros(len(ts), dtype=np.bool_)
-        index = np.searchsorted(np.asarray(days.opens), ts, side="right") - 1
-        return (index >= 0) & (ts < np.asarray(days.closes)[np.maximum(index, 0)])
+        index = np.searchsorted(days.open_array, ts, side="right") - 1
+        return (index >= 0) & (ts < days.close_array[np.maximum(index, 0)])
 
     def trading_days_between(self, start: datetime, end: datetime) -> int:
         opens = self._load().opens
@@ -143,10 +147,14 @@ def _read(key: str, known: _Days) -> _Days:
     if newest is not None and known.closes and known.closes[-1] == int(newest.timestamp()):
         if rows.count() == len(known.closes):
             return known
-    days = _Days()
-    for open_at, close_at, is_half_day in rows.values_list("open_at", "close_at", "is_half_day").iterator():
-        days.opens.append(int(open_at.timestamp()))
-        days.closes.append(int(close_at.timestamp()))
-        days.half.append(is_half_day)
-    days.edges.extend(sorted((*days.opens, *days.closes)))
-    return days
+    columns = rows.values_list("open_at", "close_at", "is_half_day").iterator()
+    found = [(int(opens.timestamp()), int(closes.timestamp()), half) for opens, closes, half in columns]
+    opens, closes = [row[0] for row in found], [row[1] for row in found]
+    return _Days(
+        opens=opens,
+        closes=closes,
+        half=[row[2] for row in found],
+        edges=sorted((*opens, *closes)),
+        open_array=np.asarray(opens, dtype=np.int64),
+        close_array=np.asarray(closes, dtype=np.int64),
+    )

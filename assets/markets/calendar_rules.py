@@ -87,6 +87,8 @@ class _Year:
     activity: list[float]
     opens: list[int]
     closes: list[int]
+    edge_array: Ints
+    open_array: Mask
 
 
 def _local(day: date, hour: int, zone: ZoneInfo) -> int:
@@ -149,8 +151,8 @@ class ForexWeek:
             start, end = (int(datetime(y, 1, 1, tzinfo=UTC).timestamp()) for y in (year, year + 1))
             inside = (ts >= start) & (ts < end)
             cut = _year(year)
-            index = np.searchsorted(np.asarray(cut.edges), ts[inside], side="right") - 1
-            mask[inside] = np.asarray(cut.is_open)[index]
+            index = np.searchsorted(cut.edge_array, ts[inside], side="right") - 1
+            mask[inside] = cut.open_array[index]
         return mask
 
     def trading_days_between(self, start: datetime, end: datetime) -> int:
@@ -188,6 +190,8 @@ def _year(year: int) -> _Year:
         activity=[activity for _, _, activity in state],
         opens=opens,
         closes=closes,
+        edge_array=np.asarray(edges, dtype=np.int64),
+        open_array=np.asarray([is_open for is_open, _, _ in state], dtype=np.bool_),
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
-from typing import Protocol
+from typing import Final, Protocol
 
 from assets.markets.calendar_days import ExchangeDays
 from assets.markets.calendar_rules import AlwaysOpen, ForexWeek
@@ -62,6 +62,9 @@ class Calendar(Protocol):
         """How many UTC dates after that of `start` up to and with that of `end` have trading."""
 
 
+RULES: Final = ("24x7", "forex")
+
+
 @lru_cache(maxsize=1)
 def _rules() -> dict[str, Calendar]:
     return {"24x7": AlwaysOpen(), "forex": ForexWeek()}
@@ -81,6 +84,11 @@ def get(key: str) -> Calendar:
     if exchange is None:
         exchange = _exchanges[key] = ExchangeDays(key)
     return exchange
+
+
+def is_exchange(key: str) -> bool:
+    """True when the calendar is data about an exchange's days, not a rule."""
+    return key not in _rules()
 
 
 def require(key: str, at: datetime) -> Calendar:

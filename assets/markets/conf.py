@@ -23,7 +23,7 @@ def read() -> MarketSettings:
     return MarketSettings(
         feed=getattr(settings, "TRADING_FEED", "simulated"),
         seed=int(getattr(settings, "TRADING_FEED_SEED", 7)),
-        binance_url=getattr(settings, "TRADING_BINANCE_URL", ""),
-        binance_timeout_s=float(getattr(settings, "TRADING_VENUE_TIMEOUT_S", 8.0)),
-        binance_weight=int(getattr(settings, "TRADING_BINANCE_WEIGHT", 3000)),
+        binance_url=getattr(settings, "BINANCE_URL", ""),
+        binance_timeout_s=float(getattr(settings, "BINANCE_TIMEOUT_S", 8.0)),
+        binance_weight=int(getattr(settings, "BINANCE_WEIGHT", 3000)),
     )

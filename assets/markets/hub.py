@@ -6,7 +6,7 @@ that is not stored (or whose newest bars are not) is computed from finer bars.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,8 +20,9 @@ from tradingsite.foundation import clock
 from tradingsite.foundation.errors import NotFound
 
 __all__ = [
-    "CandleSeries", "Freshness", "Newest", "Price", "active_instruments", "age_of", "age_s", "ages", "by_id", "by_symbol",
-    "freshness", "newest", "preloaded", "price", "prices", "series", "series_many", "use_universe",
+    "CandleSeries", "Freshness", "Newest", "Price", "active_instruments", "age_of", "age_s", "ages", "by_id",
+    "by_symbol",
+    "freshness", "newest", "preloaded", "price", "prices", "prices_and_ages", "series", "series_many", "use_universe",
 ]  # fmt: skip
 
 InstrumentRef = Instrument | int
@@ -106,7 +107,21 @@ def prices(instruments: Iterable[InstrumentRef], now: datetime) -> dict[int, Pri
     ids = [row.pk for row in rows]
     bars = reader.newest(ids, _seconds(now))
     quotes = _quotes(ids, now)
-    return {row.pk: _newer(quotes.get(row.pk), _bar_price(row, bars[row.pk])) for row in rows}
+    closes = reader.closes(bar for pk in ids for bar in _newest_bars(pk, bars[pk]))
+    return {row.pk: _newer(quotes.get(row.pk), _bar_price(row, bars[row.pk], closes)) for row in rows}
+
+
+def prices_and_ages(
+    instruments: Iterable[InstrumentRef], now: datetime
+) -> tuple[dict[int, Price | None], dict[int, float | None]]:
+    """`prices` and `ages` together, asking for the newest bars once."""
+    rows = [_resolve(instrument) for instrument in instruments]
+    ids = [row.pk for row in rows]
+    bars = reader.newest(ids, _seconds(now))
+    quotes = _quotes(ids, now)
+    closes = reader.closes(bar for pk in ids for bar in _newest_bars(pk, bars[pk]))
+    found = {row.pk: _newer(quotes.get(row.pk), _bar_price(row, bars[row.pk], closes)) for row in rows}
+    return found, {row.pk: _age(row, _latest(bars[row.pk]), now) for row in rows}
 
 
 def _newer(quote: Price | None, bar: Price | None) -> Price | None:
@@ -128,16 +143,21 @@ def _quotes(ids: Sequence[int], now: datetime) -> dict[int, Price]:
     return found
 
 
-def _bar_price(row: Instrument, kinds: reader.Kinds) -> Price | None:
+def _newest_bars(pk: int, kinds: reader.Kinds) -> list[reader.Bar]:
+    """The bars of the newest instant: trade, bid and ask, as far as they are stored."""
+    latest = _latest(kinds)
+    if latest is None:
+        return []
+    sides = [side.value for side in PriceSide if kinds.get((latest.timeframe, side)) == latest.open_ts]
+    return [(pk, latest.timeframe, side, latest.open_ts) for side in sides]
+
+
+def _bar_price(row: Instrument, kinds: reader.Kinds, found: Mapping[reader.Bar, float]) -> Price | None:
     latest = _latest(kinds)
     if latest is None:
         return None
     at = datetime.fromtimestamp(latest.close_ts, UTC)
-    closes = {
-        side: reader.close_at(row.pk, latest.timeframe, side, latest.open_ts)
-        for side in PriceSide
-        if kinds.get((latest.timeframe, side)) == latest.open_ts
-    }
+    closes = {PriceSide(bar[2]): found[bar] for bar in _newest_bars(row.pk, kinds)}
     bid, ask = closes.get(PriceSide.BID), closes.get(PriceSide.ASK)
     if bid is not None and ask is not None and bid <= ask:
         return Price(bid=bid, ask=ask, last=closes.get(PriceSide.TRADE, (bid + ask) / 2), at=at)
@@ -238,6 +258,11 @@ _restricted: Sequence[Instrument] | None = None
 def use_universe(instruments: Sequence[Instrument] | None) -> _Universe:
     """From now on only these instruments are active (replay, backtest). As a context manager it ends with the block."""
     return _Universe(instruments)
+
+
+def is_restricted() -> bool:
+    """Whether `use_universe` is in force: then `active_instruments` costs nothing."""
+    return _restricted is not None
 
 
 def active_instruments(asset_type: str) -> list[Instrument]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 from django.db.models import F
 
 from assets.markets import rawsql
@@ -59,7 +59,7 @@ def pump(feed: Feed, now: datetime) -> PumpReport:
         if batch.quote is not None:
             state.quote = batch
         if len(batch.bars):
-            _store(feed.name, batch, state, report, now)
+            _store(feed, batch, state, report, now)
     for state in states.values():
         if state.error:
             report.errors[state.instrument.symbol] = state.error
@@ -67,15 +67,19 @@ def pump(feed: Feed, now: datetime) -> PumpReport:
     return report
 
 
-def _store(source: str, batch: Batch, state: _State, report: PumpReport, now: datetime) -> None:
+def _store(feed: Feed, batch: Batch, state: _State, report: PumpReport, now: datetime) -> None:
     try:
         stored = candles.store(
-            batch.instrument, batch.timeframe, batch.bars, side=batch.side, source=source, now=now
+            batch.instrument, batch.timeframe, batch.bars, side=batch.side, source=feed.name, now=now
         )
+    except (OperationalError, InterfaceError):
+        # The database itself is away or busy: the next instrument would only wait as long again.
+        raise
     except (DomainError, DatabaseError) as error:
         # Noted on the instrument's row; the loop over the others must go on.
         log.warning("%s: candles were not stored: %s", batch.instrument.symbol, error)
         state.error = f"{type(error).__name__}: {error}"
+        feed.forget(batch.instrument)
         return
     state.accepted += stored.accepted_count
     state.rejected += stored.rejected_count

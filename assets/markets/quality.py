@@ -187,9 +187,12 @@ def _is_spike(logs: Floats, volume: Floats, good: Mask, index: int, floor: float
     close = logs[3]
     level = float(np.median(close[past[-_BEFORE:]]))
     limit = _limit(close[past], floor)
-    # Two levels a bar may belong to: the one before it, and the one its followers are on.
+    # Levels a bar may belong to: the ones before it, and the one its followers are on. One follower is no evidence,
+    # bad ticks come in pairs.
+    levels = [level, float(close[past[-1]])]
     following = close[index + 1 : index + 1 + _AFTER]
-    levels = [level, float(np.median(following))] if len(following) else [level]
+    if len(following) > 1:
+        levels.append(float(np.median(following)))
     settled, printed = _distance(logs[:, index], levels)
     if settled <= limit and printed <= max(limit, _PRINT):
         return False

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, F, PositiveIntegerField, Q, Value, When
 from django.db.models.functions import Greatest
 
 from assets.markets.models import RateBudget
@@ -20,6 +20,7 @@ class Limit:
     window_s: int
 
 
+_COUNT: Final = PositiveIntegerField()
 DEFAULT_LIMIT: Final = Limit(1200, 60)
 _limits: dict[str, Limit] = {}
 
@@ -39,7 +40,7 @@ def spend(venue: str, weight: int, now: datetime) -> bool:
     changed = (
         RateBudget.objects.filter(fits, free, venue=venue, limit__gte=weight)
         .update(
-            used=Case(When(window_started_at__lt=started, then=Value(weight)), default=F("used") + weight),
+            used=Case(When(window_started_at__lt=started, then=Value(weight, _COUNT)), default=F("used") + weight),
             window_started_at=Greatest(F("window_started_at"), Value(started)),
         )
     )  # fmt: skip
@@ -52,8 +53,8 @@ def record_used(venue: str, used: int, now: datetime) -> None:
     used = max(0, used)
     RateBudget.objects.filter(venue=venue).update(
         used=Case(
-            When(window_started_at__lt=started, then=Value(used)),
-            default=Greatest(F("used"), Value(used)),
+            When(window_started_at__lt=started, then=Value(used, _COUNT)),
+            default=Greatest(F("used"), Value(used, _COUNT)),
         ),
         window_started_at=Greatest(F("window_started_at"), Value(started)),
     )

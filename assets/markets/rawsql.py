@@ -108,6 +108,28 @@ def _newest_rows(ids: list[int], end_ts: int) -> list[tuple[int, str, int, int]]
         return list(cursor.fetchall())
 
 
+Bar = tuple[int, str, int, int]
+"""(instrument, timeframe, side, opening time)."""
+
+
+def closes(bars: Iterable[Bar]) -> dict[Bar, float]:
+    """The close of each of these bars that exists, in one statement per 200."""
+    wanted = list(dict.fromkeys(bars))
+    found: dict[Bar, float] = {}
+    for start in range(0, len(wanted), 200):
+        part = wanted[start : start + 200]
+        rows = ", ".join(["(%s, %s, %s, %s)"] * len(part))
+        sql = (
+            f"WITH w(pk, name, side, ts) AS (VALUES {rows}) "  # noqa: S608 - marks only
+            f'SELECT w.pk, w.name, w.side, w.ts, c."close" FROM w JOIN {TABLE} c ON c."instrument_id" = w.pk '
+            'AND c."timeframe" = w.name AND c."side" = w.side AND c."open_ts" = w.ts'
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(sql, [value for bar in part for value in bar])
+            found |= {(pk, name, side, ts): close for pk, name, side, ts, close in cursor.fetchall()}
+    return found
+
+
 def _fetch(sql: str, params: tuple[int | str, ...]) -> Bars:
     with closing(connection.cursor()) as cursor:
         cursor.execute(sql, params)

@@ -15,6 +15,7 @@ from assets.markets.series import Bars, concat, empty_bars
 from assets.quant import resample
 
 Kinds = rawsql.Newest
+Bar = rawsql.Bar
 
 _LOOKBACK_BARS: Final = 2_000  # kept in memory before the start of a preloaded span, for each timeframe
 _MAX_FINE_ROWS: Final = 200_000  # bars read at most to compute a coarser series
@@ -98,6 +99,15 @@ def _newest_in(memory: _Memory, pk: int, end_ts: int) -> Kinds:
 def close_at(pk: int, timeframe: str, side: int, open_ts: int) -> float:
     """Close of a bar that is known to exist."""
     return float(_tail(pk, timeframe, side, open_ts, 1).close[-1])
+
+
+def closes(bars: Iterable[Bar]) -> dict[Bar, float]:
+    """Closes of bars that are known to exist, looked up together."""
+    wanted = list(bars)
+    memory = _memory
+    if memory is None or not memory.pks.issuperset(pk for pk, *_rest in wanted):
+        return rawsql.closes(wanted)
+    return {bar: close_at(*bar) for bar in wanted}
 
 
 def _tail(pk: int, timeframe: str, side: int, last_ts: int, limit: int) -> Bars:

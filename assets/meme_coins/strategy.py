@@ -140,7 +140,12 @@ def _refusals(measured: Score, params: MemeParams) -> list[Reason]:
         ("momentum_weak", measured.strength, params.entry_sigmas, measured.strength >= params.entry_sigmas),
         ("volume_quiet", measured.burst, params.burst_ratio, measured.burst >= params.burst_ratio),
         ("liquidity_low", measured.turnover, params.min_turnover, measured.turnover >= params.min_turnover),
-        ("spread_wide", measured.spread_bps, params.max_spread_bps, measured.spread_bps <= params.max_spread_bps),
+        (
+            "spread_wide",
+            measured.spread_bps,
+            params.max_spread_bps,
+            measured.spread_bps <= params.max_spread_bps,
+        ),
     )
     return [
         Reason(code=code, value=finite_or_none(value), params={"threshold": limit})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from assets.markets.universe import InstrumentSpec
@@ -9,23 +10,23 @@ from assets.trading.registry import AccountSpec
 
 KEY = "meme_coins"
 
-_LIMITS = {"venue": "binance", "calendar": "24x7", "quote": "USDT", "timeframe": "1m"}
+_COIN = InstrumentSpec(
+    symbol="-", base="-", quote="USDT", venue="binance", calendar="24x7", timeframe="1m", lot_step=Decimal("1"),
+    min_quantity=Decimal("1"), min_notional=Decimal("1"), fee_rate=Decimal("0.001"),
+)  # fmt: skip
 
 INSTRUMENTS = (
-    InstrumentSpec(
-        symbol="DOGEUSDT", base="DOGE", name="Dogecoin", tick_size=Decimal("0.00001"), lot_step=Decimal("1"),
-        min_quantity=Decimal("1"), min_notional=Decimal("1"), fee_rate=Decimal("0.001"), half_spread_bps=1.0,
-        slippage_bps=2.0, demo_price=0.12, demo_volatility=1.0, demo_correlation=0.6, **_LIMITS,
+    replace(
+        _COIN, symbol="DOGEUSDT", base="DOGE", name="Dogecoin", tick_size=Decimal("0.00001"),
+        half_spread_bps=1.0, slippage_bps=2.0, demo_price=0.12, demo_volatility=1.0, demo_correlation=0.6,
     ),
-    InstrumentSpec(
-        symbol="SHIBUSDT", base="SHIB", name="Shiba Inu", tick_size=Decimal("0.00000001"), lot_step=Decimal("1"),
-        min_quantity=Decimal("1"), min_notional=Decimal("1"), fee_rate=Decimal("0.001"), half_spread_bps=2.0,
-        slippage_bps=3.0, demo_price=0.000025, demo_volatility=1.1, demo_correlation=0.6, **_LIMITS,
+    replace(
+        _COIN, symbol="SHIBUSDT", base="SHIB", name="Shiba Inu", tick_size=Decimal("0.00000001"),
+        half_spread_bps=2.0, slippage_bps=3.0, demo_price=0.000025, demo_volatility=1.1, demo_correlation=0.6,
     ),
-    InstrumentSpec(
-        symbol="PEPEUSDT", base="PEPE", name="Pepe", tick_size=Decimal("0.00000001"), lot_step=Decimal("1"),
-        min_quantity=Decimal("1"), min_notional=Decimal("1"), fee_rate=Decimal("0.001"), half_spread_bps=3.0,
-        slippage_bps=5.0, demo_price=0.000008, demo_volatility=1.4, demo_correlation=0.5, **_LIMITS,
+    replace(
+        _COIN, symbol="PEPEUSDT", base="PEPE", name="Pepe", tick_size=Decimal("0.00000001"),
+        half_spread_bps=3.0, slippage_bps=5.0, demo_price=0.000008, demo_volatility=1.4, demo_correlation=0.5,
     ),
 )  # fmt: skip
 

@@ -7,3 +7,8 @@ class ResearchConfig(AppConfig):
     name = "assets.research"
     label = "research"
     verbose_name = "Research"
+
+    def ready(self) -> None:
+        from assets.research import plugin
+
+        plugin.register()

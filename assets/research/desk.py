@@ -17,6 +17,7 @@ from assets.markets.models import Instrument
 from assets.markets.series import CandleSeries
 from assets.markets.universe import DEMO_SUFFIX
 from assets.quant import volatility as vol
+from assets.research import trades
 from assets.trading import selectors
 from assets.trading.models import Account
 from assets.trading.selectors import valuation
@@ -55,6 +56,7 @@ class Desk:
     equity: float
     cash: float
     sights: Mapping[str, Sight]
+    working: frozenset[str]  # symbols with an order that may still fill
 
     def calendar(self) -> calendars.Calendar | None:
         """The calendar of the instruments; None without any."""
@@ -89,7 +91,12 @@ def open_desk(asset_type: str, symbols: Iterable[str], bars: Bars, now: datetime
         if (latest := newest[row.pk]) is not None
     }
     return Desk(
-        account=account, now=now, equity=float(book.equity.equity), cash=float(book.equity.cash), sights=sights
+        account=account,
+        now=now,
+        equity=float(book.equity.equity),
+        cash=float(book.equity.cash),
+        sights=sights,
+        working=trades.working_symbols(account.pk),
     )
 
 
@@ -112,7 +119,9 @@ def _sight(
         price=_last_close(row, latest, now) if is_fresh else None,
         quantity=held.quantity if held is not None else Decimal(0),
         cost=float(held.cost) if held is not None else 0.0,
-        entry_price=float(held.average_price) if held is not None and held.average_price is not None else None,
+        entry_price=float(held.average_price)
+        if held is not None and held.average_price is not None
+        else None,
     )
 
 
@@ -155,9 +164,11 @@ def forget() -> None:
 
 
 def execute(ctx: RunContext, desk: Desk, targets: Sequence[Target]) -> StepResult:
-    """Send targets to the account. One that names the quantity held means "leave it alone" and is only reported."""
-    acting = [target for target in targets if not _is_held(target, desk)]
-    report = execution.execute_targets(ctx=ctx, account=desk.account, targets=acting, now=ctx.now)
+    """Send targets to the account; those that change nothing are only reported."""
+    acting = [target for target in targets if not _changes_nothing(target, desk)]
+    report = execution.ExecutionReport()
+    if acting:
+        report = execution.execute_targets(ctx=ctx, account=desk.account, targets=acting, now=ctx.now)
     summary = {
         "targets": {target.symbol: describe(target) for target in targets},
         "orders": report.intents,
@@ -168,9 +179,14 @@ def execute(ctx: RunContext, desk: Desk, targets: Sequence[Target]) -> StepResul
     return StepResult(changed=report.changed, summary=summary)
 
 
-def _is_held(target: Target, desk: Desk) -> bool:
+def _changes_nothing(target: Target, desk: Desk) -> bool:
+    """It names the quantity held ("leave it alone"), or wants to be flat where nothing is held and no order works."""
     sight = desk.sights.get(target.symbol)
-    return target.quantity is not None and sight is not None and target.quantity == sight.quantity
+    if sight is None:
+        return False
+    if target.quantity is not None and target.quantity == sight.quantity:
+        return True
+    return target.closes and sight.quantity == 0 and target.symbol not in desk.working
 
 
 def describe(target: Target) -> dict[str, Any]:

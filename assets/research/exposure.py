@@ -7,15 +7,15 @@ stop is not stored anywhere: it is the strategy's own rule applied to the newest
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.db import connection
 from django.db.models import OuterRef, Subquery
 
-from assets.markets import hub
 from assets.markets.models import Instrument
 from assets.markets.series import CandleSeries
 from assets.markets.universe import DEMO_SUFFIX
@@ -33,6 +33,13 @@ StopRatio = Callable[[CandleSeries, int, Mapping[str, Any]], float]
 
 _EQUITY_FOR = timedelta(seconds=60)
 _FLAT = Exposure()
+_TABLE = Position._meta.db_table
+_equity: dict[int, tuple[datetime, float, str]] = {}
+
+
+def forget() -> None:
+    """Drop the equity figures kept (tests)."""
+    _equity.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,6 @@ class Stakes:
     def __init__(self, asset_type: str, stop_ratio: StopRatio | None) -> None:
         self._asset_type = asset_type
         self._stop_ratio = stop_ratio
-        self._equity: dict[int, tuple[datetime, float, str]] = {}
 
     def of(self, workflows: Sequence[WorkflowView], now: datetime) -> Mapping[int, Exposure]:
         """Exposure by workflow pk, for every workflow asked."""
@@ -90,13 +96,8 @@ class Stakes:
         return max(log_distance, 0.0) / sigma
 
     def _held(self, now: datetime) -> list[_Held]:
-        rows = {row.pk: row for row in hub.active_instruments(self._asset_type)}
-        found = Position.objects.filter(instrument_id__in=rows, account__asset_type=self._asset_type)
-        positions = [
-            position
-            for position in found.values_list("account_id", "instrument_id", "quantity", "cost").order_by("pk")
-            if position[2]
-        ]
+        rows = {row.pk: row for row in readings.active(self._asset_type, now)}
+        positions = _positions(rows.keys())
         if not positions:
             return []
         seen = readings.read(rows.values(), now)
@@ -113,7 +114,7 @@ class Stakes:
         row, reading = rows[instrument_id], seen[instrument_id]
         value_ratio = 0.0
         if reading is not None:
-            equity, currency = self._worth(account_id, now)
+            equity, currency = _worth(account_id, now)
             rate = _rate(row.quote, currency, rows, seen)
             value = abs(float(quantity)) * reading.price
             value_ratio = value * rate / equity if rate is not None and equity > 0.0 else 0.0
@@ -122,16 +123,36 @@ class Stakes:
             value_ratio=value_ratio if math.isfinite(value_ratio) else 0.0,
         )  # fmt: skip
 
-    def _worth(self, account_id: int, now: datetime) -> tuple[float, str]:
-        """Newest known equity (the opening balance before any) and its currency; read once a minute."""
-        known = self._equity.get(account_id)
-        if known is not None and timedelta(0) <= now - known[0] < _EQUITY_FOR:
-            return known[1], known[2]
-        newest = EquityPoint.objects.filter(account=OuterRef("pk"), at__lte=now).order_by("-at").values("equity")[:1]
-        account = Account.objects.annotate(worth=Subquery(newest)).get(pk=account_id)
-        worth = account.opening_balance if account.worth is None else to_decimal(account.worth)
-        self._equity[account_id] = (now, float(worth), account.currency)
-        return float(worth), account.currency
+
+def _positions(instrument_ids: Iterable[int]) -> list[tuple[int, int, Decimal, Decimal]]:
+    """Open positions as (account, instrument, quantity, cost). Plain SQL: the loop asks this every second."""
+    ids = list(instrument_ids)
+    if not ids:
+        return []
+    marks = ", ".join(["%s"] * len(ids))
+    sql = (
+        f"SELECT account_id, instrument_id, quantity, cost FROM {_TABLE} "  # noqa: S608 - a constant and marks
+        f"WHERE instrument_id IN ({marks}) ORDER BY id"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, ids)
+        rows = cursor.fetchall()
+    found = [(row[0], row[1], to_decimal(row[2]), to_decimal(row[3])) for row in rows]
+    return [position for position in found if position[2]]
+
+
+def _worth(account_id: int, now: datetime) -> tuple[float, str]:
+    """Newest known equity (the opening balance before any) and its currency; read once a minute."""
+    known = _equity.get(account_id)
+    if known is not None and timedelta(0) <= now - known[0] < _EQUITY_FOR:
+        return known[1], known[2]
+    newest = (
+        EquityPoint.objects.filter(account=OuterRef("pk"), at__lte=now).order_by("-at").values("equity")[:1]
+    )
+    account = Account.objects.annotate(worth=Subquery(newest)).get(pk=account_id)
+    worth = account.opening_balance if account.worth is None else to_decimal(account.worth)
+    _equity[account_id] = (now, float(worth), account.currency)
+    return float(worth), account.currency
 
 
 def _rate(

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from assets.markets import calendars, hub, ratelimit, staleness
+from assets.markets import calendars, hub, ratelimit, reader, staleness
 from assets.markets.models import Instrument
 from assets.markets.universe import DEMO_SUFFIX
 from assets.research import readings
-from assets.research.exposure import StopRatio, Stakes
+from assets.research.exposure import Stakes, StopRatio
 from assets.research.readings import Reading
 from orchestrator.engine.types import Conditions, Exposure
 from orchestrator.plugins import WorkflowView
@@ -31,6 +31,7 @@ Combine = Literal["max", "mean"]
 Weights = Callable[[tuple[str, ...]], Mapping[str, float]]
 _UNKNOWN_LIMIT_S = 120.0  # asked of a market that has no bar at all
 _MEMO_LIMIT = 50_000
+_QUOTA_FOR_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,10 +76,11 @@ class Watch:
     stop_ratio: StopRatio | None = None
     _groups: dict[tuple[str, ...], _Group] = field(default_factory=dict)
     _stakes: Stakes | None = None
+    _quotas: dict[str, tuple[datetime, float]] = field(default_factory=dict)
 
     def observe(self, workflows: Sequence[WorkflowView], now: datetime) -> Mapping[int, Conditions]:
         """Conditions by workflow pk, for every workflow asked."""
-        rows = hub.active_instruments(self.asset_type)
+        rows = readings.active(self.asset_type, now)
         found = readings.read(rows, now)
         groups: dict[tuple[str, ...], tuple[_Group, _Market, float | None, float]] = {}
         answer = {}
@@ -86,7 +88,12 @@ class Watch:
             wanted = tuple(workflow.params.get("symbols") or ())
             if wanted not in groups:
                 group = self._group(wanted, rows, found)
-                groups[wanted] = (group, _market(group.rows, now), _age_s(group, now), _quota(group.rows, now))
+                groups[wanted] = (
+                    group,
+                    _market(group.rows, now),
+                    _age_s(group, now),
+                    self._quota(group.rows, now),
+                )
             answer[workflow.pk] = self._conditions(workflow, *groups[wanted])
         return answer
 
@@ -95,6 +102,21 @@ class Watch:
         if self._stakes is None:
             self._stakes = Stakes(self.asset_type, self.stop_ratio)
         return self._stakes.of(workflows, now)
+
+    def _quota(self, rows: tuple[Instrument, ...], now: datetime) -> float:
+        """The fullest request budget of the venues involved, 0..1, as of a few seconds ago.
+
+        Bars from memory (a replay) cost no venue anything.
+        """
+        if reader.is_preloaded():
+            return 0.0
+        fullest = 0.0
+        for venue in {row.venue for row in rows if not row.is_demo}:
+            known = self._quotas.get(venue)
+            if known is None or not 0.0 <= (now - known[0]).total_seconds() < _QUOTA_FOR_S:
+                known = self._quotas[venue] = (now, ratelimit.used_ratio(venue, now))
+            fullest = max(fullest, known[1])
+        return fullest
 
     def _conditions(
         self, workflow: WorkflowView, group: _Group, market: _Market, age_s: float | None, quota: float
@@ -113,7 +135,9 @@ class Watch:
             volatility_reference=self.reference,
             trend=group.trend,
             data_age_s=age_s,
-            data_age_limit_s=_UNKNOWN_LIMIT_S if freshest is None else staleness.limit_s(float(freshest.bar_s)),
+            data_age_limit_s=_UNKNOWN_LIMIT_S
+            if freshest is None
+            else staleness.limit_s(float(freshest.bar_s)),
             move_sigmas=_move(workflow, group),
             band_sigmas=float(params.get("band_sigmas", self.band_sigmas)),
             quota_used=quota,
@@ -175,7 +199,11 @@ class Watch:
         """Weighted by the asset type's own weights where it has some; 0.0 of nothing."""
         weights = self.weights(tuple(values)) if self.weights is not None else dict.fromkeys(values, 1.0)
         total = sum(weights.get(symbol, 0.0) for symbol in values)
-        return sum(value * weights.get(symbol, 0.0) for symbol, value in values.items()) / total if total > 0 else 0.0
+        return (
+            sum(value * weights.get(symbol, 0.0) for symbol, value in values.items()) / total
+            if total > 0
+            else 0.0
+        )
 
 
 def _market(rows: tuple[Instrument, ...], now: datetime) -> _Market:
@@ -221,12 +249,6 @@ def _age_s(group: _Group, now: datetime) -> float | None:
         return None
     row = next(row for row, reading in group.known if reading is group.freshest)
     return hub.age_of(row, group.freshest.latest, now)
-
-
-def _quota(rows: tuple[Instrument, ...], now: datetime) -> float:
-    """The fullest request budget of the venues involved, 0..1."""
-    venues = {row.venue for row in rows if not row.is_demo}
-    return max((ratelimit.used_ratio(venue, now) for venue in venues), default=0.0)
 
 
 def _move(workflow: WorkflowView, group: _Group) -> float | None:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from django.conf import settings
+
 from assets.markets import calendars, hub, reader, timeframes
 from assets.markets.models import Instrument
 from assets.markets.series import CandleSeries
@@ -55,13 +57,27 @@ class Reading:
 
 _readings: dict[int, Reading] = {}
 _anchors: dict[tuple[int, str, int], float | None] = {}
+_active: dict[tuple[str, str], tuple[datetime, list[Instrument]]] = {}
 _generation = -1
+_ACTIVE_FOR_S = 10.0  # a newly added instrument is noticed within so many seconds
 
 
 def forget() -> None:
     """Drop everything kept (tests that write other bars at the same times)."""
     _readings.clear()
     _anchors.clear()
+    _active.clear()
+
+
+def active(asset_type: str, now: datetime) -> list[Instrument]:
+    """`hub.active_instruments`, read from the database once in ten seconds of `now`."""
+    if hub.is_restricted():
+        return hub.active_instruments(asset_type)
+    key = (asset_type, str(settings.TRADING_FEED))
+    known = _active.get(key)
+    if known is None or not 0.0 <= (now - known[0]).total_seconds() < _ACTIVE_FOR_S:
+        known = _active[key] = (now, hub.active_instruments(asset_type))
+    return known[1]
 
 
 def read(instruments: Iterable[Instrument], now: datetime) -> Mapping[int, Reading | None]:
@@ -94,7 +110,7 @@ def _refresh(row: Instrument, latest: hub.Newest | None, now: datetime) -> None:
         _readings.pop(row.pk, None)
         return
     known = _readings.get(row.pk)
-    if known is not None and known.latest == latest:
+    if known is not None and known.latest == latest and known.symbol == row.symbol:
         return
     try:
         found = _measure(row, latest, now)

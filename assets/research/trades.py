@@ -39,13 +39,17 @@ def since(account_id: int, slug: str, start: datetime, now: datetime) -> tuple[P
         for symbol, at, quantity, price, side, reasons in fills.order_by("at", "pk")
     ]
     found += [
-        PastTrade(symbol=symbol, at=at, value=_signed(side, float((whole - done) * price)), code=_code(reasons))
+        PastTrade(
+            symbol=symbol, at=at, value=_signed(side, float((whole - done) * price)), code=_code(reasons)
+        )
         for symbol, at, whole, done, price, side, reasons in working.order_by("created_at", "pk")
     ]
     return tuple(sorted(found, key=lambda trade: trade.at))
 
 
-def newest_at(account_id: int, slug: str, now: datetime, *, codes: frozenset[str] | None = None) -> datetime | None:
+def newest_at(
+    account_id: int, slug: str, now: datetime, *, codes: frozenset[str] | None = None
+) -> datetime | None:
     """When the workflow last traded (or has an order working) for one of these reasons; None: never."""
     fills = Fill.objects.filter(account_id=account_id, order__intent__workflow_slug=slug, at__lte=now)
     orders = Order.objects.filter(
@@ -60,6 +64,12 @@ def newest_at(account_id: int, slug: str, now: datetime, *, codes: frozenset[str
         if codes is None or _code(reasons) in codes
     ]
     return max(times, default=None)
+
+
+def working_symbols(account_id: int) -> frozenset[str]:
+    """Symbols in which the account has an order that may still fill."""
+    rows = Order.objects.filter(account_id=account_id, status__in=OPEN).order_by()
+    return frozenset(rows.values_list("instrument__symbol", flat=True))
 
 
 def _signed(side: str, value: float) -> float:

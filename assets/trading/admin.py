@@ -54,7 +54,6 @@ class OrderAdmin(ReadOnly):
         "quantity",
         "filled_quantity",
         "status",
-        "status_code",
         "created_at",
     )
     list_filter = ("status", "side")

@@ -21,7 +21,8 @@ def register() -> None:
         "order-overfilled",
         _("%(subject)s filled beyond its order"),
         _(
-            "Order %(order)s asked for %(quantity)s and %(filled)s were executed. All of it is booked; check the position."
+            "Order %(order)s asked for %(quantity)s and %(filled)s were executed. "
+            "All of it is booked; check the position."
         ),
     )
     alerts.register_text(
@@ -35,6 +36,7 @@ def register() -> None:
         "order-rate-breaker",
         _("%(subject)s halted: too many orders"),
         _(
-            "More than %(limit)s orders a minute were wanted. The account sends nothing until a person activates it again."
+            "More than %(limit)s orders a minute were wanted. "
+            "The account sends nothing until a person activates it again."
         ),
     )

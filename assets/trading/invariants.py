@@ -36,9 +36,9 @@ def journals_balance(now: datetime) -> list[str]:
     )
     open_count = Journal.objects.filter(posted=False).count()
     return [
-        *(f"Journal {row['journal_id']} sums to {row['total']} {row[_ASSET]}." for row in by_journal[:20]),
+        *(f"Journal {row['journal_id']} sums to {row['total']:f} {row[_ASSET]}." for row in by_journal[:20]),
         *(
-            f"The ledger of {row['journal__account__name']} sums to {row['total']} {row[_ASSET]}."
+            f"The ledger of {row['journal__account__name']} sums to {row['total']:f} {row[_ASSET]}."
             for row in whole
         ),
         *([f"{open_count} journals were written but never posted."] if open_count else []),
@@ -46,7 +46,7 @@ def journals_balance(now: datetime) -> list[str]:
 
 
 def cash_follows_from_positions(now: datetime) -> list[str]:
-    """Ledger balance per account and asset = opening + fills - fees, difference 0 (and the venue's, where it has one)."""
+    """Ledger balance per account and asset = opening + fills - fees, difference 0."""
     found: list[str] = []
     for account in Account.objects.all():
         ledger = valuation.cash_balances(account.pk)

@@ -38,7 +38,7 @@ def look_at(instruments: Iterable[Instrument], now: datetime) -> Mapping[int, Lo
     rows = list(instruments)
     if not rows:
         return {}
-    prices, ages = hub.prices(rows, now), hub.ages(rows, now)
+    prices, ages = hub.prices_and_ages(rows, now)
     return {row.pk: _look(row, prices[row.pk], ages[row.pk], now) for row in rows}
 
 

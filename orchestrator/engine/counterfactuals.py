@@ -167,7 +167,7 @@ def _bisect(
     end: float,
     other: Decision,
 ) -> tuple[float, Decision]:
-    """The tried value nearest to the present one that differs, rounded away from it where that still differs."""
+    """The tried value nearest to the present one that differs, as a round number where one is as near and differs."""
     same, far = knob.value, end
     precision = 1.0 if knob.is_whole else _PRECISION * abs(end - knob.value)
     while abs(far - same) > precision:
@@ -179,23 +179,12 @@ def _bisect(
             far, other = middle, tried
         else:
             same = middle
-    rounded = _round_away(far, knob.value, end)
-    if rounded != far:
-        tried = answer(rounded)
-        if differs(tried):
-            return rounded, tried
+    if not knob.is_whole:
+        for digits in (1, 2, 3):
+            round_number = float(f"{far:.{digits}g}")
+            if abs(round_number - far) <= precision and differs(tried := answer(round_number)):
+                return round_number, tried
     return far, other
-
-
-def _round_away(value: float, origin: float, end: float) -> float:
-    """`value` to three significant digits, away from `origin`, not beyond `end`."""
-    if value == 0.0 or value == end:
-        return value
-    unit = 10.0 ** (math.floor(math.log10(abs(value))) - 2)
-    up = value > origin
-    rounded = (math.ceil(value / unit) if up else math.floor(value / unit)) * unit
-    rounded = float(f"{rounded:.12g}")
-    return min(rounded, end) if up else max(rounded, end)
 
 
 def _same_interval(one: Decision, two: Decision) -> bool:

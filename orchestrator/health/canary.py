@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import datetime
+
+import psutil
 
 from orchestrator.models import ProcessBeat, Run
 from tradingsite.foundation import clock
@@ -29,6 +32,10 @@ def arrived(lane: str, token: str) -> bool:
     return row is not None and row.get("token") == token
 
 
-def busy_workers(lane: str, host: str) -> int:
-    """Runs of this lane in the hands of workers on `host`."""
-    return Run.objects.filter(status=Run.Status.RUNNING, lane=lane, worker__startswith=f"{host}:").count()
+def busy_workers(lane: str) -> int:
+    """How many living worker processes of this machine have a run of `lane` in hand."""
+    host = socket.gethostname()[:60]
+    rows = Run.objects.filter(status=Run.Status.RUNNING, lane=lane, worker__startswith=f"{host}:")
+    pids = {name.rpartition(":")[2] for name in rows.values_list("worker", flat=True)}
+    # The run of a killed worker stays open until its lease ends; nobody is busy with it.
+    return sum(1 for pid in pids if pid.isdigit() and psutil.pid_exists(int(pid)))

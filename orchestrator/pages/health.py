@@ -9,16 +9,11 @@ from django.shortcuts import render
 
 from orchestrator.selectors import pages_health as reads_
 from tradingsite.foundation import clock
-from tradingsite.foundation.web import fragment, reads, version_of
-
-
-def _version() -> str:
-    health = reads_.health(clock.now())
-    return version_of(reads_.version(), *((beat.name, beat.is_alive, beat.beat_at) for beat in health.beats))
+from tradingsite.foundation.web import fragment, reads
 
 
 def _context() -> dict[str, Any]:
-    return {"health": reads_.health(clock.now()), "version": _version()}
+    return {"health": reads_.health(clock.now()), "version": reads_.version()}
 
 
 @reads
@@ -30,4 +25,4 @@ def health(request: HttpRequest) -> HttpResponse:
 @reads
 def health_parts(request: HttpRequest) -> HttpResponse:
     """The body alone, or 204."""
-    return fragment(request, "orchestrator/_health.html", _version(), _context)
+    return fragment(request, "orchestrator/_health.html", reads_.version(), _context)

@@ -44,7 +44,6 @@ def workflow(request: HttpRequest, pk: int) -> HttpResponse:
     now = clock.now()
     row = reads_.workflow(pk, now)
     context = {
-        **_header_context(pk),
         "row": row,
         "decisions": decisions.latest(6, workflow_pk=pk),
         "runs": reads_.run_durations(pk),

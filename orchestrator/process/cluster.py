@@ -4,26 +4,31 @@
   main process reacts, the others ignore SIGTERM.
 * Killing the main process or the sentinel used to leave workers that went on executing: here every process asks the
   kernel to die with its parent, and the main process leaves when the sentinel is gone or silent.
-* A worker killed while it holds the lock of the task queue or of its timer stops the cluster while every process
-  looks alive: `watch.py` notices by a canary task, and the main process exits so that the supervisor starts anew.
+* Killing an idle worker or the monitor used to leave the queue locked for ever: here the kernel opens its locks.
+* Whatever else may stop the cluster while every process looks alive is noticed by a canary task (`watch.py`): the main
+  process leaves and the supervisor starts it anew.
 * A worker that is stopped for running too long gets two seconds to flush its result.
+* A task fetched before SIGTERM but not begun stays undone: its run is rung again after the restart.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable
-from multiprocessing.sharedctypes import Synchronized
 from typing import Any
 
 from django_q import cluster as upstream
 from django_q.signals import post_spawn
 
+from orchestrator.process import draining
 from orchestrator.process.lifeline import die_with_parent, tied
+from orchestrator.process.locks import SturdyQueue
 from tradingsite.foundation import clock
 
 logger = logging.getLogger(__name__)
@@ -31,10 +36,12 @@ logger = logging.getLogger(__name__)
 EXIT_STUCK = 70
 FLUSH_S = 2
 SILENT_SENTINEL_S = 20.0
-STOP_GRACE_S = 25.0
+STOP_GRACE_S = 22.0
+_LOOK_EVERY_S = 0.2
 
 # Created before the fork, so that main process and sentinel share it: monotonic time of the last guard cycle.
-_sentinel_beat: Synchronized[float] = multiprocessing.Value("d", 0.0)
+# Without a lock: a process killed while it held that would block the others.
+_sentinel_beat: Any = multiprocessing.Value("d", 0.0, lock=False)
 
 
 class HardenedSentinel(upstream.Sentinel):  # type: ignore[misc] # django_q has no types
@@ -69,9 +76,16 @@ def _die_with_sentinel(**kwargs: Any) -> None:
 def install() -> None:
     """Put the hardened parts in place of upstream's."""
     upstream.Sentinel = HardenedSentinel
+    upstream.Queue = SturdyQueue
     upstream.pusher = tied(upstream.pusher)
     upstream.monitor = tied(upstream.monitor)
     post_spawn.connect(_die_with_sentinel, dispatch_uid="orchestrator.lifeline")
+    logging.getLogger("django-q").addFilter(_is_worth_a_line)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Canaries come every few seconds for ever; only their absence is news."""
+    return record.levelno > logging.INFO or not re.search(r"canary|^Enqueued", record.getMessage())
 
 
 def serve(*, every_second: Callable[[], None], is_stuck: Callable[[], str]) -> int:
@@ -82,27 +96,33 @@ def serve(*, every_second: Callable[[], None], is_stuck: Callable[[], str]) -> i
     install()
     cluster = upstream.Cluster()
     stopping = threading.Event()
-
-    def stop(signum: int, frame: Any) -> None:
-        if not stopping.is_set():
-            stopping.set()
-            threading.Thread(target=_leave_at_the_latest, daemon=True).start()
-            cluster.stop()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # Only noted here: a handler that waited for workers could do so in the middle of our own transaction.
+        signal.signal(number, lambda *_: stopping.set())
+    gc.collect()
+    gc.freeze()  # the collector would touch, and so copy, every page the processes below share
     cluster.start()
-    sentinel = cluster.sentinel
-    while sentinel.is_alive():
-        sentinel.join(1.0)
-        if stopping.is_set():
-            continue
+    sentinel, due = cluster.sentinel, clock.monotonic()
+    while sentinel.is_alive() and not stopping.is_set():
+        stopping.wait(_LOOK_EVERY_S)
         reason = _silence() or is_stuck()
         if reason:
             logger.critical("The worker cluster is stuck (%s): leaving, to be started anew", reason)
             os._exit(EXIT_STUCK)  # everything below dies with this process
-        every_second()
-    return 0 if stopping.is_set() else EXIT_STUCK
+        if clock.monotonic() >= due and not stopping.is_set():
+            due = clock.monotonic() + 1.0
+            every_second()
+    if not stopping.is_set():
+        logger.critical("The sentinel is gone: leaving, to be started anew")
+        os._exit(EXIT_STUCK)
+    return _stop(cluster)
+
+
+def _stop(cluster: Any) -> int:
+    draining.begin()
+    threading.Thread(target=_leave_at_the_latest, daemon=True).start()
+    cluster.stop()
+    return 0
 
 
 def _silence() -> str:
@@ -112,7 +132,7 @@ def _silence() -> str:
 
 
 def _leave_at_the_latest() -> None:
-    """A task that never returns must not keep the process from stopping."""
+    """A task that never returns must not keep the process from stopping. Its run is closed by the sweeper."""
     threading.Event().wait(STOP_GRACE_S)
     logger.error("Workers did not stop within %.0f s: killed", STOP_GRACE_S)
     os._exit(EXIT_STUCK)

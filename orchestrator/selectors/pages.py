@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 
 from orchestrator import plugins
 from orchestrator.selectors.words import cause_word
 from orchestrator.models import ProcessBeat, Run, Workflow, WorkflowEvent, WorkflowRevision
 from tradingsite.foundation.errors import NotFound
-from tradingsite.foundation.web import version_of
+from tradingsite.foundation.web import pulse, version_of
 
 PAGE_SIZE: Final = 25
 BEAT_LIMIT: Final = timedelta(seconds=30)
@@ -107,24 +107,26 @@ def page_of(found: list[Any], number: int, size: int = PAGE_SIZE) -> Page:
     return Page(tuple(found[:size]), number, number - 1 if number > 1 else None, number + 1 if more else None)
 
 
-def workflows(now: datetime, *, asset_type: str = "", include_archived: bool = False) -> tuple[WorkflowRow, ...]:
-    """All workflows, those that need somebody first. Two queries."""
+def workflows(
+    now: datetime, *, asset_type: str = "", include_archived: bool = False, with_counts: bool = True
+) -> tuple[WorkflowRow, ...]:
+    """All workflows, those that need somebody first. Two queries, one without the counts of the week."""
     rows = Workflow.objects.all() if include_archived else Workflow.objects.exclude(status=Workflow.Status.ARCHIVED)
     if asset_type:
         rows = rows.filter(asset_type=asset_type)
-    counts = _week_counts(now)
+    counts = _week_counts(now) if with_counts else {}
     shown = [_workflow_row(row, counts.get(row.pk)) for row in rows]
     order = {key: index for index, key in enumerate(plugins.asset_types())}
     shown.sort(key=lambda row: (not row.is_failing, _FAILED_FIRST[row.status], order.get(row.asset_type, 99), row.name))
     return tuple(shown)
 
 
-def workflow(pk: int, now: datetime) -> WorkflowRow:
+def workflow(pk: int, now: datetime, *, with_counts: bool = False) -> WorkflowRow:
     """One workflow. Raises NotFound."""
     row = Workflow.objects.filter(pk=pk).first()
     if row is None:
         raise NotFound(_("There is no workflow %(id)s.") % {"id": pk})
-    return _workflow_row(row, _week_counts(now, pk).get(pk))
+    return _workflow_row(row, _week_counts(now, pk).get(pk) if with_counts else None)
 
 
 def _week_counts(now: datetime, pk: int | None = None) -> dict[int, tuple[int, int]]:
@@ -181,21 +183,35 @@ def workflow_names() -> tuple[tuple[int, str], ...]:
     return tuple(Workflow.objects.order_by("name").values_list("pk", "name"))
 
 
+# Constants for `web.pulse`: what changes whenever a workflow or a run does.
+WORKFLOW_PULSE: Final = (
+    "SELECT COUNT(*) FROM orchestrator_workflow",
+    "SELECT MAX(updated_at) FROM orchestrator_workflow",
+    "SELECT MAX(last_run_at) FROM orchestrator_workflow",
+    "SELECT MAX(next_run_at) FROM orchestrator_workflow",
+    "SELECT MIN(next_run_at) FROM orchestrator_workflow",
+    "SELECT MAX(manual_requested_at) FROM orchestrator_workflow",
+)
+RUN_PULSE: Final = (
+    "SELECT MAX(id) FROM orchestrator_run",
+    "SELECT MAX(finished_at) FROM orchestrator_run",
+    "SELECT COUNT(*) FROM orchestrator_run WHERE status IN ('planned', 'queued', 'running')",
+    "SELECT MAX(started_at) FROM orchestrator_run WHERE status = 'running'",
+)
+DECISION_PULSE: Final = (
+    "SELECT MAX(id) FROM orchestrator_decision",
+    "SELECT MAX(last_seen_at) FROM orchestrator_decision",
+)
+
+
 def workflows_version() -> str:
-    """Changes whenever a workflow or an open run does."""
-    facts = Workflow.objects.aggregate(count=Count("pk"), at=Max("updated_at"), run=Max("last_run_at"), due=Max("next_run_at"), end=Max("last_finished_at"), soon=Min("next_run_at"))  # fmt: skip
-    return version_of(*facts.values(), *_run_facts())
-
-
-def _run_facts() -> tuple[Any, ...]:
-    newest = Run.objects.aggregate(pk=Max("pk"), end=Max("finished_at"))
-    started = Run.objects.filter(status__in=Run.OPEN).aggregate(count=Count("pk"), at=Max("started_at"))
-    return (*newest.values(), *started.values())
+    """Changes whenever a workflow or an open run does. One query."""
+    return version_of(*pulse(*WORKFLOW_PULSE, *RUN_PULSE))
 
 
 def runs_version() -> str:
-    """Changes whenever any run is planned, starts or ends."""
-    return version_of(*_run_facts())
+    """Changes whenever any run is planned, starts or ends. One query."""
+    return version_of(*pulse(*RUN_PULSE))
 
 
 def runs(*, number: int = 1, workflow_pk: int | None = None, status: str = "", size: int = PAGE_SIZE) -> Page:
@@ -312,6 +328,12 @@ def pairs(values: Any, limit: int = 40) -> tuple[tuple[str, str], ...]:
             text = str(value)
         shown.append((str(name).replace("_", " "), text[:240]))
     return tuple(shown)
+
+
+def soonest(rows: Iterable[WorkflowRow], limit: int = 8) -> tuple[WorkflowRow, ...]:
+    """Of rows already read, those that run next."""
+    due = [(row.next_run_at, row.pk, row) for row in rows if row.is_open and row.next_run_at is not None]
+    return tuple(row for _at, _pk, row in sorted(due, key=lambda item: item[:2])[:limit])
 
 
 def upcoming(limit: int = 10) -> tuple[WorkflowRow, ...]:

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
 
-from django.db.models import Count, Max, Sum
+from django.db.models import Max, OuterRef, Subquery, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from orchestrator import explain
-from orchestrator.models import Decision, Run
-from orchestrator.selectors.pages import Page, page_of, pairs
+from orchestrator.models import Decision, Run, Workflow
+from orchestrator.selectors.pages import DECISION_PULSE, RUN_PULSE, Page, page_of, pairs
 from orchestrator.selectors.words import input_word
 from tradingsite.foundation.errors import NotFound
-from tradingsite.foundation.web import version_of
+from tradingsite.foundation.web import pulse, version_of
 
 PAGE_SIZE: Final = 40
 
@@ -64,8 +64,22 @@ class Filter:
     group_skips: bool = True
 
 
+def _with_outcome(rows: Any) -> Any:
+    """Decisions with their workflow and the run they led to, in one query."""
+    runs = Run.objects.filter(decision=OuterRef("pk")).order_by("-pk")
+    return (
+        rows.select_related("workflow")
+        .defer("workflow__params")
+        .annotate(
+            run_pk=Subquery(runs.values("pk")[:1]),
+            run_status=Subquery(runs.values("status")[:1]),
+            run_changed=Subquery(runs.values("changed")[:1]),
+        )
+    )
+
+
 def _rows(wanted: Filter) -> Any:
-    rows = Decision.objects.select_related("workflow").defer("workflow__params")
+    rows = _with_outcome(Decision.objects.all())
     if wanted.workflow_pk is not None:
         rows = rows.filter(workflow_id=wanted.workflow_pk)
     if wanted.asset_type:
@@ -80,11 +94,10 @@ def _rows(wanted: Filter) -> Any:
 
 
 def timeline(wanted: Filter, number: int = 1, size: int = PAGE_SIZE) -> Page:
-    """Newest decisions first; repeated skips of a workflow are told once. Two queries."""
+    """Newest decisions first; repeated skips of a workflow are told once. One query."""
     start = (number - 1) * size
     page = page_of(list(_rows(wanted)[start : start + size + 1]), number, size)
-    outcomes = _outcomes([row.pk for row in page.rows])
-    shown = tuple(_row(row, outcomes.get(row.pk)) for row in page.rows)
+    shown = tuple(_row(row) for row in page.rows)
     return replace(page, rows=group_skips(shown) if wanted.group_skips else shown)
 
 
@@ -103,13 +116,7 @@ def group_skips(rows: tuple[DecisionRow, ...]) -> tuple[DecisionRow, ...]:
     return tuple(result)
 
 
-def _outcomes(pks: list[int]) -> dict[int, tuple[int, str, bool | None]]:
-    runs = Run.objects.filter(decision_id__in=pks).order_by("pk").values_list("decision_id", "pk", "status", "changed")
-    return {decision: (pk, status, changed) for decision, pk, status, changed in runs if decision is not None}
-
-
-def _row(row: Decision, outcome: tuple[int, str, bool | None] | None) -> DecisionRow:
-    run_pk, run_status, run_changed = outcome or (None, "", None)
+def _row(row: Any) -> DecisionRow:
     return DecisionRow(
         pk=row.pk,
         workflow_pk=row.workflow_id,
@@ -125,28 +132,31 @@ def _row(row: Decision, outcome: tuple[int, str, bool | None] | None) -> Decisio
         interval_after_s=row.interval_after_s,
         next_run_at=row.next_run_at,
         gates=tuple(sorted(str(gate.get("code", "")) for gate in row.gates)),
-        run_pk=run_pk,
-        run_status=run_status,
-        run_changed=run_changed,
+        run_pk=row.run_pk,
+        run_status=row.run_status or "",
+        run_changed=row.run_changed,
     )
 
 
 def latest(limit: int = 5, *, asset_type: str = "", workflow_pk: int | None = None) -> tuple[DecisionRow, ...]:
-    """The newest decisions. Two queries."""
+    """The newest decisions. One query."""
     return timeline(Filter(asset_type=asset_type, workflow_pk=workflow_pk), size=limit).rows
 
 
-def newest_by_workflow(pks: list[int]) -> dict[int, DecisionRow]:
-    """The newest decision of each workflow, for "last decision" sentences. Two queries."""
-    ids = Decision.objects.filter(workflow_id__in=pks).order_by().values("workflow_id").annotate(pk=Max("pk"))
-    rows = Decision.objects.select_related("workflow").filter(pk__in=[row["pk"] for row in ids])
-    return {row.workflow_id: _row(row, None) for row in rows}
+def newest_by_workflow(asset_type: str = "") -> dict[int, DecisionRow]:
+    """The newest decision of each workflow, newest first. One query."""
+    newest = Decision.objects.filter(workflow=OuterRef("pk")).order_by("-decided_at", "-pk").values("pk")[:1]
+    workflows = Workflow.objects.exclude(status=Workflow.Status.ARCHIVED)
+    if asset_type:
+        workflows = workflows.filter(asset_type=asset_type)
+    ids = workflows.annotate(newest=Subquery(newest)).values("newest")
+    rows = _with_outcome(Decision.objects.filter(pk__in=ids)).order_by("-last_seen_at", "-pk")
+    return {row.workflow_id: _row(row) for row in rows}
 
 
 def version(wanted: Filter) -> str:
-    """Changes whenever the timeline does (a new decision, one more equal one, an outcome)."""
-    facts = _rows(wanted).order_by().aggregate(pk=Max("pk"), seen=Max("last_seen_at"), count=Count("pk"))
-    return version_of(*facts.values(), Run.objects.aggregate(end=Max("finished_at"))["end"])
+    """Changes whenever the timeline does (a new decision, one more equal one, an outcome). One query."""
+    return version_of(*pulse(*DECISION_PULSE, *RUN_PULSE), wanted.workflow_pk, wanted.asset_type, wanted.action, wanted.cause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +191,7 @@ class DecisionDetail:
 
 def detail(pk: int) -> DecisionDetail:
     """One decision. Raises NotFound."""
-    row = Decision.objects.select_related("workflow").filter(pk=pk).first()
+    row = _with_outcome(Decision.objects.filter(pk=pk)).first()
     if row is None:
         raise NotFound(_("There is no decision %(id)s.") % {"id": pk})
     contributions = [float(factor.get("contribution") or 0.0) for factor in row.factors]
@@ -190,7 +200,7 @@ def detail(pk: int) -> DecisionDetail:
     factors = tuple({**_mapping(word), "bar": bar} for word, bar in zip(words, bars, strict=False))
     same = Decision.objects.filter(workflow_id=row.workflow_id)
     return DecisionDetail(
-        row=_row(row, _outcomes([pk]).get(pk)),
+        row=_row(row),
         factors=factors,
         gates=tuple(_mapping(gate) for gate in explain.gates(row)),
         counterfactuals=tuple(_mapping(item) for item in explain.counterfactuals(row)),
@@ -203,7 +213,7 @@ def detail(pk: int) -> DecisionDetail:
         priority=row.priority,
         rule_version=row.rule_version,
         zero=zero,
-        older_pk=same.filter(pk__lt=pk).aggregate(pk=Max("pk"))["pk"],
+        older_pk=same.filter(pk__lt=pk).aggregate(newest=Max("pk"))["newest"],
         newer_pk=same.filter(pk__gt=pk).order_by("pk").values_list("pk", flat=True).first(),
     )
 
@@ -236,3 +246,13 @@ def waterfall(contributions: list[float]) -> tuple[list[Bar], str]:
 def folded_checks() -> int:
     """How many checks the stored decisions stand for."""
     return int(Decision.objects.aggregate(total=Sum("fold_count"))["total"] or 0)
+
+
+def marks(asset_type: str, since: datetime, limit: int = 200) -> list[dict[str, Any]]:
+    """Decisions to run of an asset type, for the chart: when, why and the sentence. Oldest first."""
+    rows = _rows(Filter(asset_type=asset_type, action=Decision.Action.RUN, since=since))[:limit]
+    shown = [
+        {"ts": int(row.decided_at.timestamp()), "pk": row.pk, "cause": row.cause, "text": str(explain.sentence(row))}
+        for row in rows
+    ]
+    return shown[::-1]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from django.db.models import Count, Max, Min, Q
+from django.db.models import Count, Min, Q
 
 from orchestrator.models import HealthEvent, Lease, Run
-from orchestrator.selectors.pages import FAILED, Beat, beats, pairs
-from tradingsite.foundation.web import version_of
+from orchestrator.selectors.pages import FAILED, RUN_PULSE, Beat, beats, pairs
+from tradingsite.foundation.web import pulse, version_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,15 @@ def queue(now: datetime) -> Queue:
 
 
 def version() -> str:
-    """Changes with every finding and every heartbeat's minute."""
-    facts = HealthEvent.objects.aggregate(pk=Max("pk"), seen=Max("last_seen_at"), closed=Max("closed_at"))
-    runs = Run.objects.aggregate(pk=Max("pk"), end=Max("finished_at"), start=Max("started_at"))
-    return version_of(*facts.values(), *runs.values())
+    """Changes with every finding, run and heartbeat. One query."""
+    return version_of(*pulse(*HEALTH_PULSE, *RUN_PULSE))
+
+
+HEALTH_PULSE: Final = (
+    "SELECT MAX(id) FROM orchestrator_healthevent",
+    "SELECT MAX(last_seen_at) FROM orchestrator_healthevent",
+    "SELECT MAX(closed_at) FROM orchestrator_healthevent",
+    "SELECT COUNT(*) FROM orchestrator_processbeat",
+    "SELECT MAX(beat_at) FROM orchestrator_processbeat",
+    "SELECT MIN(beat_at) FROM orchestrator_processbeat",
+)

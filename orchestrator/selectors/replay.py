@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from datetime import datetime
 from statistics import median
 from typing import Any
 
 from django.db.models import Count, Min
 
-from orchestrator import plugins
 from orchestrator.models import Decision, Run, Workflow
-
-
-def out_of_play(asset_types: Sequence[str]) -> list[int]:
-    """Workflows that have no part in a replay of these asset types: other ones, and work on the outside world."""
-    rows = Workflow.objects.exclude(status=Workflow.Status.ARCHIVED).values_list("pk", "asset_type", "type_key")
-    return [
-        pk for pk, asset_type, key in rows if (asset_type and asset_type not in asset_types) or not plugins.get(key).replayable
-    ]
 
 
 def open_run_ids() -> list[int]:
@@ -42,7 +32,7 @@ def run_counts() -> dict[str, dict[str, int]]:
     """Per workflow: how many runs ended how. The three words every report has, others when they happened."""
     counts: dict[str, dict[str, int]] = {
         slug: {"succeeded": 0, "failed": 0, "skipped": 0}
-        for slug in Workflow.objects.exclude(status=Workflow.Status.ARCHIVED).values_list("slug", flat=True)
+        for slug in Workflow.objects.filter(status=Workflow.Status.ACTIVE).values_list("slug", flat=True)
     }
     rows = Run.objects.order_by().values_list("workflow__slug", "status").annotate(n=Count("pk"))
     for slug, status, count in rows:

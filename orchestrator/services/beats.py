@@ -36,9 +36,14 @@ class Beater:
             return False
         self._started_at = self._started_at or now
         values = {
-            "role": self.role, "host": socket.gethostname()[:64], "pid": os.getpid(), "generation": self.generation[:40],
-            "started_at": self._started_at, "beat_at": now, "info": {**self.vital_figures(), **(info or {})},
-        }  # fmt: skip
+            "role": self.role,
+            "host": socket.gethostname()[:64],
+            "pid": os.getpid(),
+            "generation": self.generation[:40],
+            "started_at": self._started_at,
+            "beat_at": now,
+            "info": {**self.vital_figures(), **(info or {})},
+        }
         ProcessBeat.objects.update_or_create(name=self.name, defaults=values)
         self._last = now
         return True

@@ -13,13 +13,21 @@ def set_columns(model: type[models.Model], columns: Sequence[str], rows: Sequenc
     if not rows:
         return
     connection = connections[router.db_for_write(model)]
-    fields = [model._meta.get_field(name) for name in columns]
+    fields: list[Any] = [model._meta.get_field(name) for name in columns]
     quote = connection.ops.quote_name
-    assignments = ", ".join(f"{quote(str(field.column))} = %s" for field in fields)  # type: ignore[union-attr]
-    key = quote(str(model._meta.pk.column))
+    assignments = ", ".join(f"{quote(field.column)} = %s" for field in fields)
+    table, key = quote(model._meta.db_table), quote(str(model._meta.pk.column))
+    # Only names from the model's own declaration are put into the text; every value is a parameter.
+    sql = f"UPDATE {table} SET {assignments} WHERE {key} = %s"  # noqa: S608
     prepared = [
-        (*(field.get_db_prep_save(value, connection) for field, value in zip(fields, row[:-1], strict=True)), row[-1])  # type: ignore[union-attr]
+        (
+            *(
+                field.get_db_prep_save(value, connection)
+                for field, value in zip(fields, row[:-1], strict=True)
+            ),
+            row[-1],
+        )
         for row in rows
     ]
     with connection.cursor() as cursor:
-        cursor.executemany(f"UPDATE {quote(model._meta.db_table)} SET {assignments} WHERE {key} = %s", prepared)
+        cursor.executemany(sql, prepared)

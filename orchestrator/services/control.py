@@ -74,7 +74,10 @@ def halted_by_file() -> bool:
 
 def halted_by_env() -> bool:
     """Anything but empty or False stops: a misspelt True must not trade."""
-    return bool(getattr(settings, "HALT", False)) or os.environ.get("TRADING_HALT", "").strip() not in ("", "False")
+    return bool(getattr(settings, "HALT", False)) or os.environ.get("TRADING_HALT", "").strip() not in (
+        "",
+        "False",
+    )
 
 
 def current() -> ControlState:
@@ -85,7 +88,9 @@ def current() -> ControlState:
     except _UNREADABLE as e:
         if by_file or by_env:
             return _state(None, by_file, by_env)
-        raise Unavailable(_("The switch cannot be read, so nothing may start."), code="switch-unreadable") from e
+        raise Unavailable(
+            _("The switch cannot be read, so nothing may start."), code="switch-unreadable"
+        ) from e
     return _state(row, by_file, by_env)
 
 
@@ -167,7 +172,9 @@ def _require_workflow(workflow_id: int, *, entries: bool) -> None:
     try:
         row = Workflow.objects.filter(pk=workflow_id).values_list("status", "entries_paused").first()
     except _UNREADABLE as e:
-        raise Locked(_("The workflow cannot be read, so nothing may be sent."), code="switch-unreadable") from e
+        raise Locked(
+            _("The workflow cannot be read, so nothing may be sent."), code="switch-unreadable"
+        ) from e
     if row is None or row[0] in (Workflow.Status.HALTED, Workflow.Status.ARCHIVED) or (entries and row[1]):
         raise Locked(_("This workflow may not do this now."), code="workflow-locked", workflow=workflow_id)
 
@@ -194,7 +201,11 @@ def change(position: Switch, actor: audit.Actor, now: datetime, reason: str = ""
 def _turn(row: ControlSwitch, position: Switch, actor: audit.Actor, now: datetime, reason: str) -> bool:
     with transaction.atomic():
         turned = ControlSwitch.objects.filter(pk=_PK, epoch=row.epoch).update(
-            position=position.value, epoch=row.epoch + 1, reason=reason[:200], changed_by=actor.name[:150], changed_at=now
+            position=position.value,
+            epoch=row.epoch + 1,
+            reason=reason[:200],
+            changed_by=actor.name[:150],
+            changed_at=now,
         )
         if turned != 1:
             return False

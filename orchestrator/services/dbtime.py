@@ -43,5 +43,3 @@ def in_seconds(seconds: float, using: str = "default") -> Any:
 
 def truncated_to_ms(at: datetime) -> datetime:
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
-
-

@@ -56,7 +56,11 @@ def fold(folds: Iterable[Fold]) -> int:
 
 def add_counterfactuals(found: Sequence[tuple[int, Sequence[Counterfactual]]]) -> None:
     """Complete stored decisions: (decision id, what would have changed it)."""
-    set_columns(Decision, ("counterfactuals",), [([counterfactual_json(item) for item in items], pk) for pk, items in found])
+    set_columns(
+        Decision,
+        ("counterfactuals",),
+        [([counterfactual_json(item) for item in items], pk) for pk, items in found],
+    )
 
 
 def current_of(workflow_ids: Iterable[int]) -> dict[int, tuple[int, str]]:
@@ -64,6 +68,8 @@ def current_of(workflow_ids: Iterable[int]) -> dict[int, tuple[int, str]]:
     rows = Workflow.objects.filter(pk__in=list(workflow_ids)).exclude(current_decision=None)
     return {
         pk: (decision_id, key)
-        for pk, decision_id, key in rows.values_list("pk", "current_decision_id", "current_decision__fold_key")
+        for pk, decision_id, key in rows.values_list(
+            "pk", "current_decision_id", "current_decision__fold_key"
+        )
         if decision_id is not None
     }

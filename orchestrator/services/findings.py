@@ -23,4 +23,6 @@ def open_finding(subject: str, code: str, *, severity: str, detail: Mapping[str,
 
 def close_finding(subject: str, code: str, now: datetime) -> None:
     """All is well again."""
-    HealthEvent.objects.filter(component=WORKFLOW, subject=subject[:120], code=code, closed_at=None).update(closed_at=now)
+    HealthEvent.objects.filter(component=WORKFLOW, subject=subject[:120], code=code, closed_at=None).update(
+        closed_at=now
+    )

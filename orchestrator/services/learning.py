@@ -1,4 +1,4 @@
-"""The learned value of a run, per workflow, from its finished runs: engine.learning does the sums, bounded and reversible."""
+"""The learned value of a run, per workflow, from its finished runs: engine.learning does the sums."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def update_run_values(now: datetime) -> LearningReport:
     observed = _observations(now)
     costs = _typical_costs(observed, {pk: asset for pk, _slug, asset, *_rest in workflows})
     first = {
-        pk: _estimate(observed.get(pk, ()), base_s, None, costs.get(asset)) for pk, _slug, asset, base_s, *_rest in workflows
+        pk: _estimate(observed.get(pk, ()), base_s, None, costs.get(asset))
+        for pk, _slug, asset, base_s, *_rest in workflows
     }
     priors = _priors(first, {pk: asset for pk, _slug, asset, *_rest in workflows})
     moved: dict[str, tuple[float, float]] = {}
@@ -78,6 +79,8 @@ def _observations(now: datetime) -> dict[int, list[Observation]]:
     found: dict[int, list[Observation]] = defaultdict(list)
     previous: tuple[int, datetime] | None = None
     for workflow_id, started_at, changed, cpu_s in rows.iterator():
+        if started_at is None or changed is None:
+            continue
         if previous is not None and previous[0] == workflow_id:
             found[workflow_id].append(
                 Observation(
@@ -89,7 +92,9 @@ def _observations(now: datetime) -> dict[int, list[Observation]]:
     return found
 
 
-def _typical_costs(observed: Mapping[int, Sequence[Observation]], assets: Mapping[int, str]) -> dict[str, float]:
+def _typical_costs(
+    observed: Mapping[int, Sequence[Observation]], assets: Mapping[int, str]
+) -> dict[str, float]:
     """Median CPU seconds of a run per asset type."""
     costs: dict[str, list[float]] = defaultdict(list)
     for pk, items in observed.items():

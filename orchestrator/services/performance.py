@@ -47,8 +47,12 @@ def performance(workflow_ids: Iterable[int], since: datetime, now: datetime) -> 
     """Figures over the runs due in (since, now], one entry per id asked."""
     ids = list(workflow_ids)
     figures: dict[int, _Figures] = defaultdict(_Figures)
-    rows = Run.objects.filter(workflow_id__in=ids, slot_at__gt=since, slot_at__lte=now).order_by().values_list(
-        "workflow_id", "status", "slot_at", "started_at", "finished_at", "cpu_s", "api_weight", "changed"
+    rows = (
+        Run.objects.filter(workflow_id__in=ids, slot_at__gt=since, slot_at__lte=now)
+        .order_by()
+        .values_list(
+            "workflow_id", "status", "slot_at", "started_at", "finished_at", "cpu_s", "api_weight", "changed"
+        )
     )
     for workflow_id, status, slot_at, started_at, finished_at, cpu_s, api_weight, changed in rows.iterator():
         mine = figures[workflow_id]

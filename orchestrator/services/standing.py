@@ -17,6 +17,7 @@ _BAD = (Run.Status.FAILED, Run.Status.TIMED_OUT, Run.Status.ABANDONED)
 CUT_OFF = ("worker-lost", "deadline")  # error codes of runs that ended at an unknown point of a step
 _POISON_FACTOR = 5  # a workflow that kills workers waits five times as long as one that fails in order
 
+
 def register_texts() -> None:
     """How these alerts read. Called while apps load."""
     alerts.register_text(
@@ -32,7 +33,10 @@ def register_texts() -> None:
     alerts.register_text(
         "workflow-halted",
         _("%(name)s was halted"),
-        _("It was quarantined %(count)s times in a row (last error: %(error)s). Find the cause, then resume it by hand."),
+        _(
+            "It was quarantined %(count)s times in a row (last error: %(error)s). "
+            "Find the cause, then resume it by hand."
+        ),
     )
     alerts.register_text(
         "run-interrupted",
@@ -42,7 +46,9 @@ def register_texts() -> None:
     alerts.register_text(
         "code-version",
         _("Processes run different code"),
-        _("Runs planned by code %(planned_by)s are refused by workers with code %(worker)s. Restart all processes."),
+        _(
+            "Runs planned by code %(planned_by)s are refused by workers with code %(worker)s. Restart all processes."
+        ),
     )
 
 
@@ -88,7 +94,10 @@ def _bad(workflow: Workflow, run: Run, now: datetime) -> dict[str, Any]:
     if not poison and failures < c.failures_before_quarantine:
         return updates
     count = workflow.quarantine_count + 1
-    wait_s = min(c.quarantine_base_s * 2.0 ** min(count - 1, 30) * (_POISON_FACTOR if poison else 1), c.quarantine_max_s)
+    wait_s = min(
+        c.quarantine_base_s * 2.0 ** min(count - 1, 30) * (_POISON_FACTOR if poison else 1),
+        c.quarantine_max_s,
+    )
     until = now + timedelta(seconds=wait_s)
     alerts.raise_alert(
         key=f"workflow:{workflow.pk}", code="workflow-poison" if poison else "workflow-quarantined",
@@ -116,7 +125,8 @@ def _interrupted_step(run: Run) -> str:
 
 def _interrupted(workflow: Workflow, run: Run, step: str, now: datetime) -> dict[str, Any]:
     alerts.raise_alert(
-        key=f"run-interrupted:{workflow.pk}", code="run-interrupted", severity="warning", subject=workflow.slug, now=now,
+        key=f"run-interrupted:{workflow.pk}", code="run-interrupted", severity="warning",
+        subject=workflow.slug, now=now,
         params={"name": workflow.name, "run": run.pk, "step": step},
     )  # fmt: skip
     return {"quarantined_until": now + timedelta(seconds=workflow.base_interval_s)}

@@ -27,7 +27,7 @@ _NO_TROUBLE = {
 
 
 def sync_from_plugins(now: datetime) -> list[Workflow]:
-    """Make the default workflow (slug = type key, active) of every registered type that has none. Returns the new ones."""
+    """Make the default workflow (slug = type key, active) of each type that has none. Returns the new ones."""
     known = set(Workflow.objects.values_list("slug", flat=True))
     made = []
     for kind in plugins.all_types():
@@ -38,7 +38,8 @@ def sync_from_plugins(now: datetime) -> list[Workflow]:
 
 def _make_default(kind: plugins.WorkflowType, now: datetime) -> list[Workflow]:
     row = Workflow(
-        slug=kind.key, type_key=kind.key, asset_type=kind.asset_type, name=str(kind.title), status=Workflow.Status.ACTIVE,
+        slug=kind.key, type_key=kind.key, asset_type=kind.asset_type, name=str(kind.title),
+        status=Workflow.Status.ACTIVE,
         params=validate(kind.params, defaults(kind.params)), created_at=now, updated_at=now, **_bounds_s(kind),
     )  # fmt: skip
     with transaction.atomic():
@@ -47,19 +48,29 @@ def _make_default(kind: plugins.WorkflowType, now: datetime) -> list[Workflow]:
         saved = Workflow.objects.get(slug=kind.key)
         actor = audit.system("setup")
         _revision, is_ours = WorkflowRevision.objects.get_or_create(
-            workflow=saved, version=1, defaults={"config": config_of(saved), "changed_by": actor.name, "changed_at": now}
+            workflow=saved,
+            version=1,
+            defaults={"config": config_of(saved), "changed_by": actor.name, "changed_at": now},
         )
         if not is_ours:
             return []
-        WorkflowEvent.objects.create(row=saved, event="create", from_status="", to_status=saved.status, at=now)
+        WorkflowEvent.objects.create(
+            row=saved, event="create", from_status="", to_status=saved.status, at=now
+        )
         _audit("workflow.create", actor, saved, after=config_of(saved))
     return [saved]
 
 
 def create(
-    *, type_key: str, slug: str, name: str, actor: audit.Actor, now: datetime, params: Mapping[str, Any] | None = None
+    *,
+    type_key: str,
+    slug: str,
+    name: str,
+    actor: audit.Actor,
+    now: datetime,
+    params: Mapping[str, Any] | None = None,
 ) -> Workflow:
-    """A further workflow of a type, as a draft with the type's intervals. Raises Invalid, or Conflict for a taken slug."""
+    """A further workflow, a draft with the type's intervals. Raises Invalid, or Conflict for a taken slug."""
     kind = _kind(type_key)
     values = validate(kind.params, {**defaults(kind.params), **(params or {})})
     if not slug or not name.strip():
@@ -92,17 +103,23 @@ def edit(
 ) -> Workflow:
     """Change what is given, keep the rest; `version` is the one the editor saw.
 
-    Raises NotFound, ConcurrentChange (a Conflict) when somebody edited in between, Invalid with one entry per bad field.
+    Raises NotFound, ConcurrentChange (a Conflict) when somebody edited in between, Invalid with one entry per field.
     """
     row = get(pk)
     kind = _kind(row.type_key)
-    given = {"min_interval_s": min_interval_s, "base_interval_s": base_interval_s, "max_interval_s": max_interval_s}
+    given = {
+        "min_interval_s": min_interval_s,
+        "base_interval_s": base_interval_s,
+        "max_interval_s": max_interval_s,
+    }
     config: dict[str, Any] = {
         "name": row.name if name is None else name.strip(),
         **{field: getattr(row, field) if value is None else value for field, value in given.items()},
         "params": {**_known_params(kind, row), **(params or {})},
     }
-    return _write(row, kind, config, version=version, actor=actor, now=now, action="workflow.edit", reason=reason)
+    return _write(
+        row, kind, config, version=version, actor=actor, now=now, action="workflow.edit", reason=reason
+    )
 
 
 def revert(
@@ -152,7 +169,9 @@ def _stale(is_now: int | None, was: int) -> ConcurrentChange:
 def _validated(kind: plugins.WorkflowType, config: dict[str, Any]) -> dict[str, Any]:
     errors: list[FieldProblem] = []
     if not 0 < len(str(config["name"])) <= 120:
-        errors.append({"pointer": "#/name", "code": "length", "detail": _("The name must have 1 to 120 characters.")})
+        errors.append(
+            {"pointer": "#/name", "code": "length", "detail": _("The name must have 1 to 120 characters.")}
+        )
     errors += _interval_problems(kind, {field: config[field] for field in _INTERVALS})
     try:
         config["params"] = validate(kind.params, config["params"])
@@ -189,7 +208,7 @@ def pause(pk: int, actor: audit.Actor, now: datetime, reason: str = "") -> Workf
 
 
 def resume(pk: int, actor: audit.Actor, now: datetime, reason: str = "") -> Workflow:
-    """Work again after a pause, a quarantine or a halt; past failures are forgotten. A halt is lifted only by a person."""
+    """Work again after a pause, quarantine or halt, past failures forgotten. Only a person lifts a halt."""
     row = get(pk)
     if actor.kind == "system" and row.status == Workflow.Status.HALTED:
         raise Refused(_("Only a person may make a halted workflow active again."), code="needs-a-person")
@@ -197,7 +216,13 @@ def resume(pk: int, actor: audit.Actor, now: datetime, reason: str = "") -> Work
     if row.quarantined_until is not None or row.consecutive_failures:
         if row.status == Workflow.Status.ACTIVE:
             Workflow.objects.filter(pk=pk).update(**_NO_TROUBLE, updated_at=now)
-            _audit("workflow.release", actor, row, before={"quarantined_until": row.quarantined_until}, reason=reason)
+            _audit(
+                "workflow.release",
+                actor,
+                row,
+                before={"quarantined_until": row.quarantined_until},
+                reason=reason,
+            )
             moved = get(pk)
     alerts.resolve_alert(f"workflow:{pk}", now)
     return moved
@@ -229,7 +254,12 @@ def _move(
             updates={**(updates or {}), "updated_at": now}, detail={"actor": actor.name, "reason": reason},
         )  # fmt: skip
         _audit(
-            f"workflow.{event}", actor, moved, reason=reason, before={"status": row.status}, after={"status": moved.status}
+            f"workflow.{event}",
+            actor,
+            moved,
+            reason=reason,
+            before={"status": row.status},
+            after={"status": moved.status},
         )
     return moved
 
@@ -238,10 +268,21 @@ def set_entries_paused(pk: int, on: bool, actor: audit.Actor, now: datetime, rea
     """Forbid (or allow) new risk for one workflow; exits and stops go on."""
     row = get(pk)
     with transaction.atomic():
-        changed = Workflow.objects.filter(pk=pk).exclude(entries_paused=on).update(entries_paused=on, updated_at=now)
+        changed = (
+            Workflow.objects.filter(pk=pk)
+            .exclude(entries_paused=on)
+            .update(entries_paused=on, updated_at=now)
+        )
         if changed:
             action = "workflow.pause_entries" if on else "workflow.resume_entries"
-            _audit(action, actor, row, before={"entries_paused": not on}, after={"entries_paused": on}, reason=reason)
+            _audit(
+                action,
+                actor,
+                row,
+                before={"entries_paused": not on},
+                after={"entries_paused": on},
+                reason=reason,
+            )
     return get(pk)
 
 
@@ -252,7 +293,10 @@ def request_run(pk: int, actor: audit.Actor, now: datetime) -> Workflow:
     """
     row = get(pk)
     if row.status != Workflow.Status.ACTIVE:
-        raise Conflict(_("%(name)s is %(status)s: it plans no run.") % {"name": row.name, "status": row.get_status_display()})
+        raise Conflict(
+            _("%(name)s is %(status)s: it plans no run.")
+            % {"name": row.name, "status": row.get_status_display()}
+        )
     control.require_start_allowed()
     with transaction.atomic():
         asked = Workflow.objects.filter(pk=pk, manual_requested_at=None).update(
@@ -281,14 +325,20 @@ def by_slug(slug: str) -> Workflow:
 
 def config_of(row: Workflow) -> dict[str, Any]:
     """What an edit changes and a revision keeps."""
-    return {"name": row.name, **{field: getattr(row, field) for field in _INTERVALS}, "params": dict(row.params)}
+    return {
+        "name": row.name,
+        **{field: getattr(row, field) for field in _INTERVALS},
+        "params": dict(row.params),
+    }
 
 
 def _kind(type_key: str) -> plugins.WorkflowType:
     try:
         return plugins.get(type_key)
     except plugins.UnknownWorkflowType as e:
-        raise Invalid(_("No app provides the workflow type %(key)s.") % {"key": type_key}, code="unknown-type") from e
+        raise Invalid(
+            _("No app provides the workflow type %(key)s.") % {"key": type_key}, code="unknown-type"
+        ) from e
 
 
 def _known_params(kind: plugins.WorkflowType, row: Workflow) -> dict[str, Any]:
@@ -313,7 +363,13 @@ def _audit(
     action: str, actor: audit.Actor, row: Workflow, *, before: Any = None, after: Any = None, reason: str = ""
 ) -> None:
     audit.record(
-        action=action, actor=actor, object_type="workflow", object_id=row.pk, before=before, after=after, reason=reason
+        action=action,
+        actor=actor,
+        object_type="workflow",
+        object_id=row.pk,
+        before=before,
+        after=after,
+        reason=reason,
     )
 
 
@@ -325,7 +381,8 @@ def forget_requests(pks: Sequence[int], until: datetime) -> None:
 
 
 def keep_only_for_replay(asset_types: Sequence[str], *, actor: audit.Actor, now: datetime) -> None:
-    """Pause the workflows of asset types that are not replayed. Workflows without an asset type stay."""
-    others = Workflow.objects.filter(status=Workflow.Status.ACTIVE).exclude(asset_type__in=["", *asset_types])
-    for pk in others.values_list("pk", flat=True):
-        pause(pk, actor, now, "not part of this replay")
+    """Pause what has no part in a replay: other asset types, and work on the outside world."""
+    kept = {"", *asset_types}
+    for pk, asset_type, key in Workflow.objects.values_list("pk", "asset_type", "type_key"):
+        if asset_type not in kept or not plugins.get(key).replayable:
+            pause(pk, actor, now, "not part of this replay")

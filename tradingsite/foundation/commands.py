@@ -8,20 +8,19 @@ failure: {"ok": false, "problem": {...}}. Progress and logs go to standard error
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import traceback
 from argparse import ArgumentParser
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, InterfaceError
-from django.utils.functional import Promise
 
 from . import audit
 from .errors import DomainError, Invalid
@@ -63,7 +62,11 @@ class JsonCommand(BaseCommand):
             detail = f"The database does not answer: {str(e).strip() or type(e).__name__}"
             code = self._problem({"code": "unavailable", "detail": detail}, EXIT_TEMPORARY, options)
         except KeyboardInterrupt:
-            code = self._problem({"code": "interrupted", "detail": "Interrupted; the state is consistent."}, EXIT_INTERRUPTED, options)
+            code = self._problem(
+                {"code": "interrupted", "detail": "Interrupted; the state is consistent."},
+                EXIT_INTERRUPTED,
+                options,
+            )
         except BrokenPipeError:
             # The reader has seen enough. Point stdout elsewhere so that closing it does not fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -115,32 +118,35 @@ def to_json(document: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool):
-        return value
     if isinstance(value, Enum):
         return _plain(value.value)
-    if isinstance(value, int | str):
+    if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
-        return value if value == value and value not in (float("inf"), float("-inf")) else None
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, timedelta):
-        return value.total_seconds()
+        return value if math.isfinite(value) else None
     if is_dataclass(value) and not isinstance(value, type):
         return _plain(asdict(value))
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in value]
-    if isinstance(value, Decimal | date | Promise):
-        return str(value)
-    return str(value)
+    return _text_of(value)
+
+
+def _text_of(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return str(value)  # decimals, dates, translated texts
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Left-aligned columns, two spaces apart; None shows as "-"."""
     cells = [[("-" if cell is None else str(cell)) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in [list(headers), *cells]) for i in range(len(headers))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [list(headers), *cells]]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [list(headers), *cells]
+    ]
     return "\n".join(lines)

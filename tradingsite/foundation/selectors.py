@@ -71,6 +71,13 @@ class TokenRow:
     last_used_ip: str
 
 
+# Constants for `web.pulse`: open warnings, open critical alerts.
+ALERT_PULSE = (
+    "SELECT COUNT(*) FROM foundation_alert WHERE status = 'open' AND severity = 'warning'",
+    "SELECT COUNT(*) FROM foundation_alert WHERE status = 'open' AND severity = 'critical'",
+)
+
+
 def alerts(
     *,
     status: Iterable[str] | str = (),
@@ -168,6 +175,14 @@ def access_tokens(user: Any) -> QuerySet[ApiToken]:
     """The tokens `user` may see: their own, an admin's all."""
     found = ApiToken.objects.select_related("user").order_by("-created_at", "-pk")
     return found if roles.allows(user, roles.Role.ADMIN) else found.filter(user=user)
+
+
+def token(user: Any, pk: int, now: datetime) -> TokenRow:
+    """One token `user` may see. Raises NotFound."""
+    found = access_tokens(user).filter(pk=pk).first()
+    if found is None:
+        raise NotFound(_("There is no such token."))
+    return token_row(found, now)
 
 
 def token_row(token: ApiToken, now: datetime) -> TokenRow:

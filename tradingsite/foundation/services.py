@@ -11,7 +11,6 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from . import audit, login, roles
-from .api import idempotency, throttles
 from .errors import FieldProblem, Invalid
 from .models import Setting, UserProfile
 
@@ -90,6 +89,8 @@ def change_preferences(
 
 def forget_old(now: datetime) -> dict[str, int]:
     """Housekeeping: delete counters and idempotency records that are over; how many of each."""
+    from .api import idempotency, throttles  # loads the REST framework, which most processes do without
+
     return {
         "idempotency_records": idempotency.forget_old(),
         "throttle_buckets": throttles.forget_old(),

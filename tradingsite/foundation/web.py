@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
 from django.contrib import messages
+from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.utils.cache import patch_vary_headers
@@ -22,6 +24,21 @@ from tradingsite.foundation.roles import Role, require
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+def pulse(*questions: str) -> tuple[Any, ...]:
+    """The answers to several scalar SQL questions in one query. The questions are constants of the code, never input."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT " + ", ".join(f"({question})" for question in questions))
+        row = cursor.fetchone()
+    return tuple(row)
+
+
+def as_time(value: Any) -> datetime | None:
+    """A time out of `pulse`: PostgreSQL gives one, SQLite its text (UTC)."""
+    if value is None or isinstance(value, datetime):
+        return value
+    return datetime.fromisoformat(str(value)).replace(tzinfo=UTC)
 
 
 def version_of(*facts: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from assets.markets.selectors.setup import calendars_lacking_days
 from assets.markets.services import calendar_days, instruments
 from assets.trading.services import accounts
 from orchestrator.services import workflows
@@ -12,7 +13,7 @@ from orchestrator.services import workflows
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BootstrapReport:
-    """How many rows each part created; all zero when there was nothing to do."""
+    """How many rows each part created or brought up to date; all zero when there was nothing to do."""
 
     instruments: int
     calendar_days: int
@@ -22,9 +23,15 @@ class BootstrapReport:
 
 def bootstrap(now: datetime) -> BootstrapReport:
     """Instruments, exchange sessions, paper accounts and workflows of everything that is plugged in."""
+    changed = instruments.sync_universe(now)
+    # The calendar library takes seconds to load: only when days are missing.
+    days = sum(calendar_days.sync(calendar, now).added for calendar in calendars_lacking_days(now))
+    before = accounts.count()
+    for is_demo in (False, True):
+        accounts.ensure_paper_accounts(now, is_demo=is_demo)
     return BootstrapReport(
-        instruments=instruments.sync_universe(now),
-        calendar_days=calendar_days.ensure(now),
-        accounts=accounts.ensure_paper_accounts(now),
-        workflows=workflows.sync_from_plugins(now),
+        instruments=changed,
+        calendar_days=days,
+        accounts=accounts.count() - before,
+        workflows=len(workflows.sync_from_plugins(now)),
     )

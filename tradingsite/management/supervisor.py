@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import subprocess
@@ -10,31 +9,48 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.process.lifeline import die_with_parent
+from orchestrator.process import pulse
+from orchestrator.process.lifeline import tie_to_this_process
 from tradingsite.foundation import clock
 
-logger = logging.getLogger(__name__)
-
-FIRST_DELAY_S = 1.0
-LONGEST_DELAY_S = 30.0
+FIRST_DELAY_S = 0.5
+LONGEST_DELAY_S = 15.0
 STEADY_S = 30.0  # a process that lived this long starts again without delay
 STOP_GRACE_S = 27.0
+PULSE_PATIENCE_S = 40.0  # longer than the longest wait for a lock of the database
+_LOOK_EVERY_S = 0.2
 
 
 @dataclass(kw_only=True)
 class Child:
-    """One process of the tree and how often it had to be started."""
+    """One process of the tree. `has_pulse`: it shows signs of life, and silence means it hangs."""
 
     name: str
     command: Sequence[str]
+    has_pulse: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     not_before: float = 0.0
-    delay_s: float = FIRST_DELAY_S
-    starts: int = 0
+    delay_s: float = 0.0
+    heard: float = 0.0
+    ear: int | None = None
 
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
+
+    def listen(self, now: float) -> None:
+        """Note whether the child showed a sign of life since the last look."""
+        try:
+            if self.ear is not None and os.read(self.ear, 4096):
+                self.heard = now
+        except BlockingIOError:
+            return
+
+    def deafen(self) -> None:
+        if self.ear is not None:
+            os.close(self.ear)
+            self.ear = None
 
 
 @dataclass(kw_only=True)
@@ -45,42 +61,57 @@ class Supervisor:
     environment: Mapping[str, str]
     on_event: Callable[[str], None]
     stop: threading.Event = field(default_factory=threading.Event)
+    patience_s: float = PULSE_PATIENCE_S
 
     def serve(self) -> None:
         """Blocks until SIGTERM or SIGINT, then stops everything within STOP_GRACE_S."""
-        for sig in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(sig, lambda number, frame: self.stop.set())
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: self.stop.set())
         while not self.stop.is_set():
             for child in self.children:
                 self._watch(child)
-            self.stop.wait(0.2)
+            self.stop.wait(_LOOK_EVERY_S)
         self._stop_all()
 
     def _watch(self, child: Child) -> None:
-        if child.is_running():
-            return
         now = clock.monotonic()
+        if child.is_running():
+            child.listen(now)
+            if child.has_pulse and now - child.heard > self.patience_s:
+                self.on_event(f"{child.name} shows no sign of life for {now - child.heard:.0f} s: killed")
+                self._kill_group(child)
+            return
         if child.process is not None:
             self._note_exit(child, now)
         if now >= child.not_before:
             self._start(child, now)
 
     def _note_exit(self, child: Child, now: float) -> None:
+        """What left early starts again later, twice as late each time."""
         assert child.process is not None
         lived_s = now - child.started
         self._kill_group(child)  # what it may have left behind
-        child.delay_s = FIRST_DELAY_S if lived_s > STEADY_S else min(child.delay_s * 2, LONGEST_DELAY_S)
-        child.not_before = now + (0.0 if lived_s > STEADY_S else child.delay_s / 2)
+        if lived_s > STEADY_S:
+            child.delay_s = 0.0
+        else:
+            child.delay_s = min(max(child.delay_s * 2, FIRST_DELAY_S), LONGEST_DELAY_S)
+        child.not_before = now + child.delay_s
         self.on_event(f"{child.name} left with {child.process.returncode} after {lived_s:.0f} s")
         child.process = None
 
     def _start(self, child: Child, now: float) -> None:
-        # Own session: Ctrl-C reaches the supervisor only, and the group can be killed as a whole.
-        child.process = subprocess.Popen(  # noqa: S603 - our own commands
-            child.command, env=dict(self.environment), start_new_session=True, preexec_fn=die_with_parent
-        )
-        child.started = now
-        child.starts += 1
+        child.deafen()
+        child.ear, mouth = os.pipe()
+        os.set_blocking(child.ear, False)
+        try:
+            # Own session: Ctrl-C reaches the supervisor only, and the group can be killed as a whole.
+            child.process = subprocess.Popen(
+                child.command, env={**self.environment, **child.environment, pulse.VARIABLE: str(mouth)},
+                pass_fds=(mouth,), start_new_session=True, preexec_fn=tie_to_this_process(),
+            )  # fmt: skip
+        finally:
+            os.close(mouth)
+        child.started = child.heard = now
         self.on_event(f"{child.name} started as {child.process.pid}")
 
     def _stop_all(self) -> None:
@@ -96,6 +127,7 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 self.on_event(f"{child.name} did not stop in time: killed")
             self._kill_group(child)
+            child.deafen()
             self.on_event(f"{child.name} stopped")
 
     def _kill_group(self, child: Child) -> None:
@@ -104,4 +136,5 @@ class Supervisor:
             os.killpg(child.process.pid, signal.SIGKILL)
         except ProcessLookupError:
             return
-        child.process.wait()
+        finally:
+            child.process.wait()

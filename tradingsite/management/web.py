@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.process.lifeline import die_with_parent
+from orchestrator.process.lifeline import die_with
 from tradingsite.settings import env
 
 worker_class = "gthread"
@@ -18,4 +18,4 @@ preload_app = False
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    die_with_parent()
+    die_with(worker.ppid)

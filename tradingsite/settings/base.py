@@ -66,6 +66,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "tradingsite.foundation.middleware.HtmxLoginRedirect",
+    "tradingsite.pages.middleware.ReaderTimeZone",
     "tradingsite.foundation.middleware.FirstRun",
 ]
 
@@ -84,6 +85,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "tradingsite.pages.context.page",
             ],
         },
     }
@@ -136,6 +138,7 @@ LOGOUT_REDIRECT_URL = "pages:login"
 ADMIN_PATH = env.env_str("TRADING_ADMIN_PATH", "backoffice/").strip("/") + "/"
 TRUSTED_PROXIES = env.env_int("TRADING_TRUSTED_PROXIES", 0, minimum=0, maximum=5)
 
+AUTHENTICATION_BACKENDS = ["tradingsite.foundation.backends.ProfileBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -206,7 +209,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PERMISSION_CLASSES": ["tradingsite.foundation.api.permissions.RoleOrScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "tradingsite.foundation.api.openapi.ApiSchema",
     "EXCEPTION_HANDLER": "tradingsite.foundation.api.problem.handler",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "COERCE_DECIMAL_TO_STRING": True,
@@ -221,6 +224,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "PREPROCESSING_HOOKS": ["tradingsite.foundation.api.schema.only_slashed"],
+    "POSTPROCESSING_HOOKS": [],
+    "SCHEMA_PATH_PREFIX": "/api/",
+    "SERVE_PUBLIC": True,
 }
 
 # --- Process and log ------------------------------------------------------------------------------

@@ -28,6 +28,9 @@ class NoFeed:
     ) -> Iterable[Bars]:
         return ()
 
+    def forget(self, instrument: Instrument) -> None:
+        """Nothing is remembered about single instruments."""
+
 
 _PATHS: Final = {
     "simulated": "assets.markets.feeds.simulated.SimulatedFeed",

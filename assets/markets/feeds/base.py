@@ -59,3 +59,6 @@ class Feed(Protocol):
 
         Raises FeedError. A feed that has no history yields nothing.
         """
+
+    def forget(self, instrument: Instrument) -> None:
+        """Its bars could not be stored: ask the database at the next poll where to go on."""

@@ -40,3 +40,6 @@ class ReplayFeed:
         self, instrument: Instrument, timeframe: str, first_ts: int, last_ts: int, now: datetime
     ) -> Iterable[Bars]:
         return ()
+
+    def forget(self, instrument: Instrument) -> None:
+        """Nothing is remembered about single instruments."""

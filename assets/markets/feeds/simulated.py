@@ -13,10 +13,13 @@ from assets.markets.feeds.simulation import Profile
 from assets.markets.models import Instrument, PriceSide
 from assets.markets.series import Bars, concat
 from assets.quant import resample
+from tradingsite.foundation import clock
 
 _DAY: Final = 86400
 # How far back history reaches at the first start, in seconds. Markets that close need more days of minutes.
-_DEPTH: Final = {"1d": 730 * _DAY, "1h": 90 * _DAY, "1m": 3 * _DAY}
+_DEPTH: Final = {"1m": 3 * _DAY, "1h": 90 * _DAY, "1d": 730 * _DAY}
+_HISTORY_BARS: Final = 3  # more than so many missing bars are history and may wait for their turn
+_HISTORY_S: Final = 0.6  # time a poll may spend on history: quotes must keep coming
 _DEPTH_MINUTES_CLOSING: Final = 7 * _DAY
 
 
@@ -32,17 +35,20 @@ class SimulatedFeed:
     def poll(self, now: datetime) -> Iterator[Batch]:
         rows = list(Instrument.objects.filter(is_demo=True, is_active=True))
         self._remember(rows, now)
+        ready: list[tuple[Instrument, Profile]] = []
         for row in rows:
+            problem = _problem(row, now)
             profile = profile_of(row)
-            if profile is None:
-                yield Batch(instrument=row, timeframe="1m", error="nobody declares this instrument any more")
+            if problem or profile is None:
+                yield Batch(instrument=row, timeframe="1m", error=problem)
                 continue
-            calendar = calendars.get(row.calendar)
-            if calendar.closed_reason(now) == "calendar_missing":
-                error = f"the calendar {row.calendar} has no days; run manage.py sync_calendars"
-                yield Batch(instrument=row, timeframe="1m", error=error)
-                continue
-            yield from self._batches(row, profile, now)
+            ready.append((row, profile))
+            yield Batch(instrument=row, timeframe="1m", quote=self._quote(row, profile, now))
+        started = clock.monotonic()
+        # Minutes of all instruments first: they are what a workflow needs; years of days can wait some seconds.
+        for timeframe in _DEPTH:
+            for row, profile in ready:
+                yield from self._closed(row, profile, timeframe, now, started)
 
     def history(
         self, instrument: Instrument, timeframe: str, first_ts: int, last_ts: int, now: datetime
@@ -52,6 +58,10 @@ class SimulatedFeed:
             return
         yield self._bars(profile, timeframe, first_ts, min(last_ts, _last_closed(now, timeframe)))
 
+    def forget(self, instrument: Instrument) -> None:
+        for timeframe in _DEPTH:
+            self._sent.pop((instrument.pk, timeframe), None)
+
     def _remember(self, rows: list[Instrument], now: datetime) -> None:
         """What is stored already, asked once for each instrument."""
         unknown = [row.pk for row in rows if (row.pk, "1m") not in self._sent]
@@ -59,19 +69,23 @@ class SimulatedFeed:
             for timeframe in _DEPTH:
                 self._sent[pk, timeframe] = kinds.get((timeframe, PriceSide.TRADE.value), 0)
 
-    def _batches(self, row: Instrument, profile: Profile, now: datetime) -> Iterator[Batch]:
-        quote = self._quote(row, profile, now)
-        for timeframe in _DEPTH:
-            last = _last_closed(now, timeframe)
-            sent = self._sent[row.pk, timeframe]
-            if last <= sent:
-                continue
-            first = max(sent + timeframes.seconds(timeframe), last - _depth(row, timeframe))
-            self._sent[row.pk, timeframe] = last
-            bars = self._bars(profile, timeframe, timeframes.floor(first, timeframe), last)
-            if len(bars):
-                yield Batch(instrument=row, timeframe=timeframe, bars=bars)
-        yield Batch(instrument=row, timeframe="1m", quote=quote)
+    def _closed(
+        self, row: Instrument, profile: Profile, timeframe: str, now: datetime, started: float
+    ) -> Iterator[Batch]:
+        """What has closed since it was last sent; much of it only while there is time in this poll."""
+        length = timeframes.seconds(timeframe)
+        last = _last_closed(now, timeframe)
+        sent = self._sent[row.pk, timeframe]
+        if last <= sent:
+            return
+        is_history = last - sent > _HISTORY_BARS * length
+        if is_history and clock.monotonic() - started > _HISTORY_S:
+            return
+        first = max(sent + length, last - _depth(row, timeframe))
+        self._sent[row.pk, timeframe] = last
+        bars = self._bars(profile, timeframe, timeframes.floor(first, timeframe), last)
+        if len(bars):
+            yield Batch(instrument=row, timeframe=timeframe, bars=bars)
 
     def _bars(self, profile: Profile, timeframe: str, first_ts: int, last_ts: int) -> Bars:
         length = timeframes.seconds(timeframe)
@@ -95,6 +109,15 @@ class SimulatedFeed:
             at=now.replace(microsecond=0),
             change_24h=None if before is None else last / before - 1,
         )
+
+
+def _problem(row: Instrument, now: datetime) -> str:
+    """Why this instrument cannot be simulated; empty when it can."""
+    if universe.find(row.symbol) is None:
+        return "nobody declares this instrument any more"
+    if calendars.get(row.calendar).closed_reason(now) == "calendar_missing":
+        return f"the calendar {row.calendar} has no days; run manage.py sync_calendars"
+    return ""
 
 
 def profile_of(row: Instrument) -> Profile | None:

@@ -30,6 +30,7 @@ _OVERNIGHT: Final = 0.35  # part of a day's move that happens while an exchange 
 _JUMPS_PER_DAY: Final = 0.7
 _JUMP_SIGMAS: Final = 12.0
 _NOTIONAL_PER_MINUTE: Final = 500_000.0
+_HOURS: Final = np.arange(25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def _day_weights(calendar: str) -> Floats:
     return np.select([weekday == 5, weekday == 6], [0.0, sunday], 1.0)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def minutes(seed: int, profile: Profile, day: int) -> Bars:
     """The one-minute bars of a UTC day (days since 1970); empty when closed or outside the simulated span."""
     index = day - _FIRST_DAY
@@ -113,64 +114,66 @@ def minutes(seed: int, profile: Profile, day: int) -> Bars:
     start, end = float(levels[index]), float(levels[index + 1])
     if calendar.minutes_per_day < 1440:
         start += _OVERNIGHT * (end - start)
+    place = np.flatnonzero(is_open)
     rng = _rng(seed, "minutes", profile.symbol, day)
-    sigma = _minute_sigma(seed, profile, index, is_open, rng)
-    steps = _steps(seed, profile, day, is_open, sigma, rng)
+    sigma = _minute_sigma(seed, profile, index, place, rng)
+    steps = _steps(seed, profile, day, place, sigma, rng)
     # The bridge: what is missing to the day's end is shared out in proportion to variance.
-    path = np.cumsum(steps)
-    path += (end - start - path[-1]) * np.cumsum(sigma**2) / np.sum(sigma**2)
-    close = np.exp(start + path)
-    opened = np.concatenate(([math.exp(start)], close[:-1]))
-    return _candles(ts[is_open], opened, close, sigma, profile, rng)
+    path, variance = np.cumsum(steps), np.cumsum(sigma * sigma)
+    path += (end - start - path[-1]) / variance[-1] * variance
+    prices = np.exp(np.concatenate(([start], start + path)))
+    return _candles(ts[place], prices, sigma, profile, rng)
 
 
-def _minute_sigma(
-    seed: int, profile: Profile, index: int, is_open: np.ndarray, rng: np.random.Generator
-) -> Floats:
-    """Size of a move in each open minute: the regime, an hourly mood, and a busy beginning and end."""
-    count = int(is_open.sum())
+@lru_cache(maxsize=16)
+def _curve(minutes_per_day: int, count: int, first: int) -> Floats:
+    """Busy and quiet hours. An exchange is busy at both ends, others with the European and American afternoon."""
+    if minutes_per_day < 1440:
+        return 0.8 + 0.5 * np.linspace(-1, 1, count) ** 2
+    hours = np.arange(first, first + count) / 1440
+    return 1 + 0.25 * np.cos((hours - 0.65) * 2 * math.pi)
+
+
+def _minute_sigma(seed: int, profile: Profile, index: int, place: Ints, rng: np.random.Generator) -> Floats:
+    """Size of a move in each open minute: the regime, an hourly mood, and the time of day."""
     usual = calendars.get(profile.calendar).minutes_per_day
     regime = float(_market(seed).regime[index])
-    hour = np.exp(0.35 * rng.standard_normal(25))
-    place = np.linspace(-1, 1, count)
-    curve = (
-        0.8 + 0.5 * place**2
-        if usual < 1440
-        else 1 + 0.25 * np.cos((np.flatnonzero(is_open) / 1440 - 0.65) * 6.283)
-    )
-    mood = np.interp(np.flatnonzero(is_open) / 60.0, np.arange(25), hour)
-    return _daily_sigma(profile) / math.sqrt(usual) * regime * curve * mood
+    mood = np.interp(place / 60.0, _HOURS, np.exp(0.35 * rng.standard_normal(25)))
+    curve = _curve(usual, len(place), int(place[0]))
+    return (_daily_sigma(profile) / math.sqrt(usual) * regime) * curve * mood
 
 
 def _steps(
-    seed: int, profile: Profile, day: int, is_open: np.ndarray, sigma: Floats, rng: np.random.Generator
+    seed: int, profile: Profile, day: int, place: Ints, sigma: Floats, rng: np.random.Generator
 ) -> Floats:
-    common = _common_minutes(seed, day)[is_open]
+    common = _common_minutes(seed, day)[place]
     own = rng.standard_normal(len(sigma))
     steps = sigma * (profile.correlation * common + math.sqrt(1 - profile.correlation**2) * own)
-    jumps = rng.random(len(sigma)) < _JUMPS_PER_DAY / 1440
-    return steps + jumps * sigma * _JUMP_SIGMAS * rng.standard_normal(len(sigma))
+    jumps = rng.integers(0, len(sigma), rng.poisson(_JUMPS_PER_DAY))
+    steps[jumps] += sigma[jumps] * _JUMP_SIGMAS * rng.standard_normal(len(jumps))
+    return steps
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _common_minutes(seed: int, day: int) -> Floats:
     return _rng(seed, "market", day).standard_normal(1440)
 
 
-def _candles(
-    ts: Ints, opened: Floats, close: Floats, sigma: Floats, profile: Profile, rng: np.random.Generator
-) -> Bars:
-    wicks = np.abs(rng.standard_normal((2, len(ts)))) * sigma * 0.6
-    opened, close = _on_tick(opened, profile.tick), _on_tick(close, profile.tick)
-    high = _on_tick(np.maximum(opened, close) * np.exp(wicks[0]), profile.tick)
-    low = _on_tick(np.minimum(opened, close) * np.exp(-wicks[1]), profile.tick)
-    stir = 1 + 1.5 * np.abs(np.log(close / opened)) / sigma
-    volume = _NOTIONAL_PER_MINUTE / profile.price * stir * np.exp(0.6 * rng.standard_normal(len(ts)))
+def _candles(ts: Ints, prices: Floats, sigma: Floats, profile: Profile, rng: np.random.Generator) -> Bars:
+    """`prices` are the edges of the minutes: one more than there are minutes."""
+    draws = rng.standard_normal((3, len(ts)))
+    edges = _on_tick(prices, profile.tick)
+    opened, close = edges[:-1], edges[1:]
+    top, bottom = np.maximum(opened, close), np.minimum(opened, close)
+    reach = np.abs(draws[:2]) * (0.6 * sigma)
+    extremes = _on_tick(np.stack((top * (1 + reach[0]), bottom / (1 + reach[1]))), profile.tick)
+    stir = 1 + 1.5 * np.abs(close / opened - 1) / sigma
+    volume = _NOTIONAL_PER_MINUTE / profile.price * stir * np.exp(0.6 * draws[2])
     return Bars(
         ts=ts,
         open=opened,
-        high=np.maximum.reduce((high, opened, close)),
-        low=np.minimum.reduce((low, opened, close)),
+        high=np.maximum(extremes[0], top),
+        low=np.minimum(extremes[1], bottom),
         close=close,
         volume=np.round(volume, 4),
     )
@@ -203,9 +206,19 @@ def last_at(seed: int, profile: Profile, at: datetime) -> float | None:
     low, high = float(bars.low[index]), float(bars.high[index])
     walk = np.cumsum(_rng(seed, "seconds", profile.symbol, minute).standard_normal(60))
     done = np.arange(1, 61) / 60
-    bridge = (walk - walk[-1] * done) * max(high - low, profile.tick) / 8
+    bridge = (walk - walk[-1] * done) * (high - low) / 10
     path = float(bars.open[index]) + (float(bars.close[index]) - float(bars.open[index])) * done + bridge
-    return float(_on_tick(np.clip(path[ts - minute : ts - minute + 1], low, high), profile.tick)[0])
+    price = _folded(path[ts - minute : ts - minute + 1], low, high)
+    return float(np.clip(_on_tick(price, profile.tick), low, high)[0])
+
+
+def _folded(values: Floats, low: float, high: float) -> Floats:
+    """Values beyond the edges are thrown back inside: a price at the edge of its bar keeps moving."""
+    width = high - low
+    if width <= 0:
+        return np.full_like(values, low)
+    place = (values - low) % (2 * width)
+    return low + np.minimum(place, 2 * width - place)
 
 
 def when(ts: int) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from assets.markets import calendars, hub, staleness, timeframes
 from assets.markets.models import Instrument, Quote
 from assets.quant import indicators
 from tradingsite.foundation.errors import Invalid, NotFound
-from tradingsite.foundation.web import version_of
+from tradingsite.foundation.web import pulse, version_of
 
 CHART_TIMEFRAMES: Final = ("1m", "5m", "15m", "1h", "4h", "1d", "1w")
 DEFAULT_BARS: Final = 250
@@ -66,14 +66,27 @@ def newest_data_at() -> datetime | None:
     return Quote.objects.filter(instrument__is_demo=is_demo_feed()).aggregate(at=Max("received_at"))["at"]
 
 
+MARKET_PULSE: Final = ("SELECT MAX(received_at) FROM markets_quote", "SELECT MAX(at) FROM markets_quote")
+
+
+def newest_pulse() -> tuple[str, ...]:
+    """One question for `web.pulse`: when the newest price of the active world came in."""
+    return (_NEWEST_DEMO,) if is_demo_feed() else (_NEWEST_REAL,)
+
+
+_NEWEST: Final = "SELECT MAX(q.received_at) FROM markets_quote q JOIN markets_instrument i ON i.id = q.instrument_id WHERE "
+_NEWEST_DEMO: Final = f"{_NEWEST} i.is_demo"
+_NEWEST_REAL: Final = f"{_NEWEST} NOT i.is_demo"
+
+
 def version() -> str:
-    """Changes with every new price."""
-    return version_of(newest_data_at())
+    """Changes with every new price. One query."""
+    return version_of(*pulse(*MARKET_PULSE))
 
 
 def instruments(now: datetime, asset_type: str = "") -> tuple[InstrumentRow, ...]:
     """Active instruments with their newest price. Three queries whatever their number."""
-    rows = Instrument.objects.filter(is_active=True, is_demo=is_demo_feed())
+    rows = Instrument.objects.select_related("latest_quote").filter(is_active=True, is_demo=is_demo_feed())
     if asset_type:
         rows = rows.filter(asset_type=asset_type)
     return _priced(list(rows.order_by("asset_type", "symbol")), now)
@@ -81,7 +94,7 @@ def instruments(now: datetime, asset_type: str = "") -> tuple[InstrumentRow, ...
 
 def instrument(pk: int, now: datetime) -> InstrumentRow:
     """One instrument, active or not. Raises NotFound."""
-    row = Instrument.objects.filter(pk=pk).first()
+    row = Instrument.objects.select_related("latest_quote").filter(pk=pk).first()
     if row is None:
         raise NotFound(_("There is no instrument %(id)s.") % {"id": pk})
     return _priced([row], now)[0]
@@ -90,9 +103,13 @@ def instrument(pk: int, now: datetime) -> InstrumentRow:
 def _priced(rows: Sequence[Instrument], now: datetime) -> tuple[InstrumentRow, ...]:
     if not rows:
         return ()
-    prices, ages = hub.prices(rows, now), hub.ages(rows, now)
-    changes = dict(Quote.objects.filter(instrument__in=rows).values_list("instrument_id", "change_24h"))
-    return tuple(_row(row, prices[row.pk], ages[row.pk], changes.get(row.pk), now) for row in rows)
+    prices, ages = hub.prices_and_ages(rows, now)
+    return tuple(_row(row, prices[row.pk], ages[row.pk], _change(row), now) for row in rows)
+
+
+def _change(row: Instrument) -> float | None:
+    quote: Quote | None = getattr(row, "latest_quote", None)
+    return quote.change_24h if quote is not None else None
 
 
 def _row(
@@ -155,16 +172,6 @@ def hours(calendar: str, now: datetime) -> MarketHours:
         )
     except calendars.CalendarMissing:
         return MarketHours(False, "", "calendar_missing", None, None)
-
-
-def sparklines(rows: Sequence[InstrumentRow], now: datetime, bars: int = 48) -> dict[int, list[float]]:
-    """Newest closes per instrument, for the little lines."""
-    shown = {row.pk: hub.series(row.pk, _spark_timeframe(row), end=now, limit=bars) for row in rows[:40]}
-    return {pk: series.close.tolist() for pk, series in shown.items()}
-
-
-def _spark_timeframe(row: InstrumentRow) -> str:
-    return "1d" if timeframes.seconds(row.timeframe) >= 86400 else "1h"
 
 
 def timeframe_or_default(row: InstrumentRow, wanted: str) -> str:
@@ -274,11 +281,3 @@ def summary(columns: dict[str, Any], rows: int = 50) -> ChartSummary:
         return ChartSummary((), 0, None, None, None, None)
     change = close[-1] / close[0] - 1 if close[0] else None
     return ChartSummary(bars, count, close[-1], change, max(columns["high"]), min(columns["low"]))
-
-
-def stale_feeds(rows: Sequence[InstrumentRow]) -> tuple[InstrumentRow, ...]:
-    return tuple(row for row in rows if row.freshness == "stale")
-
-
-def expected_gap(row: InstrumentRow) -> timedelta:
-    return timedelta(seconds=timeframes.seconds(row.timeframe))

@@ -8,7 +8,7 @@ from typing import Final
 
 from django.db import transaction
 
-from assets.markets import calendars
+from assets.markets import calendars, universe
 from assets.markets.models import CalendarDay
 
 FIRST_DAY: Final = date(1993, 1, 1)
@@ -61,8 +61,11 @@ def _changed(stored: CalendarDay, wanted: CalendarDay) -> CalendarDay | None:
 def _days(calendar: str, start: date, end: date) -> list[CalendarDay]:
     import exchange_calendars  # brings pandas along: only this command pays for it
 
-    # Without `end` the library stops a year from today.
-    source = exchange_calendars.get_calendar(calendar, start=start.isoformat(), end=end.isoformat())
+    try:
+        # Without `end` the library stops a year from today.
+        source = exchange_calendars.get_calendar(calendar, start=start.isoformat(), end=end.isoformat())
+    except exchange_calendars.errors.InvalidCalendarName as e:
+        raise calendars.CalendarMissing(f"The calendar library does not know {calendar!r}.") from e
     rows = []
     for day, opens, closes in zip(source.sessions, source.opens, source.closes, strict=True):
         rows.append(
@@ -75,3 +78,9 @@ def _days(calendar: str, start: date, end: date) -> list[CalendarDay]:
             )
         )
     return rows
+
+
+def in_use() -> list[str]:
+    """Exchanges whose days are needed: those of declared instruments that are not rules."""
+    keys = {spec.calendar for spec in universe.declared()}
+    return sorted(key for key in keys if key not in calendars.RULES)

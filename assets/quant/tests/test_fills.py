@@ -15,7 +15,14 @@ RULES = VenueRules(tick_size=D("0.01"), lot_step=D("0.001"), min_quantity=D("0.0
 COSTS = Costs(fee_rate=D("0.001"), half_spread_bps=D(5), slippage_bps=D(10))
 
 
-def bar(open_: str = "100", high: str = "101", low: str = "99", volume: str = "0", ts: int = 0, quoted: bool = False) -> Bar:
+def bar(
+    open_: str = "100",
+    high: str = "101",
+    low: str = "99",
+    volume: str = "0",
+    ts: int = 0,
+    quoted: bool = False,
+) -> Bar:
     return Bar(open_ts=ts, open=D(open_), high=D(high), low=D(low), volume=D(volume), quoted=quoted)
 
 
@@ -76,9 +83,13 @@ def test_a_buy_limit_needs_the_ask_not_the_trade_price() -> None:
 
 
 def test_a_bar_that_opens_beyond_the_limit_fills_at_the_better_open() -> None:
-    found = fills.execute_at(WorkingOrder(side="buy", remaining=D(1), limit_price=D("105")), bar(), RULES, COSTS)
+    found = fills.execute_at(
+        WorkingOrder(side="buy", remaining=D(1), limit_price=D("105")), bar(), RULES, COSTS
+    )
     assert found is not None and found.price == D("100.05")
-    found = fills.execute_at(WorkingOrder(side="sell", remaining=D(1), limit_price=D("95")), bar(), RULES, COSTS)
+    found = fills.execute_at(
+        WorkingOrder(side="sell", remaining=D(1), limit_price=D("95")), bar(), RULES, COSTS
+    )
     assert found is not None and found.price == D("99.95")
 
 
@@ -93,7 +104,9 @@ def test_volume_zero_means_unknown_and_does_not_bind() -> None:
 
 
 def test_a_bar_thinner_than_one_lot_fills_nothing() -> None:
-    assert fills.execute_at(WorkingOrder(side="buy", remaining=D(5)), bar(volume="0.005"), RULES, COSTS) is None
+    assert (
+        fills.execute_at(WorkingOrder(side="buy", remaining=D(5)), bar(volume="0.005"), RULES, COSTS) is None
+    )
 
 
 def test_an_order_is_filled_over_several_bars_until_nothing_is_left() -> None:

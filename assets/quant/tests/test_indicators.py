@@ -21,7 +21,12 @@ def walk(size: int = 400, seed: int = 7) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     close = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.01, size)))
     spread = np.abs(rng.normal(0.0, 0.004, size)) * close
-    return {"close": close, "high": close + spread, "low": close - spread, "volume": rng.uniform(0.0, 1e12, size)}
+    return {
+        "close": close,
+        "high": close + spread,
+        "low": close - spread,
+        "volume": rng.uniform(0.0, 1e12, size),
+    }
 
 
 CAUSAL: dict[str, Callable[[dict[str, np.ndarray]], object]] = {

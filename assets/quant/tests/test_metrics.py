@@ -72,7 +72,9 @@ def test_correlation_of_opposites_is_minus_one_and_of_a_flat_series_unknown() ->
         m.correlation(a, a[1:])
 
 
-@pytest.mark.parametrize("metric", [lambda x: m.sharpe(x, 252), lambda x: m.sortino(x, 252), m.win_rate, m.max_drawdown])
+@pytest.mark.parametrize(
+    "metric", [lambda x: m.sharpe(x, 252), lambda x: m.sortino(x, 252), m.win_rate, m.max_drawdown]
+)
 def test_a_metric_refuses_nan(metric) -> None:
     with pytest.raises(ValueError, match="finite"):
         metric([1.0, 2.0, math.nan])

@@ -27,7 +27,14 @@ def test_trend_looks_at_its_window_only() -> None:
     assert trend.straightness(series, 20) == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("measure", [lambda c: trend.straightness(c, 10), lambda c: trend.ema_spread(c, 3, 9), lambda c: trend.efficiency(c, 9)])
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda c: trend.straightness(c, 10),
+        lambda c: trend.ema_spread(c, 3, 9),
+        lambda c: trend.efficiency(c, 9),
+    ],
+)
 def test_one_bar_too_few_is_unknown(measure) -> None:
     closes = np.linspace(1.0, 2.0, 10)
     assert math.isfinite(measure(closes))

@@ -57,6 +57,11 @@ def _ensure(spec: registry.AccountSpec, is_demo: bool, now: datetime) -> Account
     return account
 
 
+def count() -> int:
+    """How many accounts exist."""
+    return Account.objects.count()
+
+
 def open_with(account: Account, amount: Decimal, now: datetime) -> None:
     """Post the opening journal of an account unless it is there."""
     key = f"opening:{account.pk}"

@@ -22,7 +22,6 @@ from assets.trading.services import accounts, gate, orders, sizing
 from assets.trading.services.intents import Draft, commit
 from assets.trading.states import IN_DOUBT, OPEN
 from assets.trading.targets import Target
-from orchestrator.models import Run
 from orchestrator.plugins import RunContext
 from orchestrator.services import control
 from tradingsite.foundation import alerts, audit
@@ -82,9 +81,12 @@ def execute_targets(
     pairs = [(target, instruments[target.symbol]) for target in targets]
     for target, instrument in pairs:
         _make_room(target, instrument, work)
-    _gate_all(_ordered(pairs, work), work)
+    drafts = _ordered(pairs, work)
+    if not drafts:
+        return ExecutionReport(ignored=work.ignored)
+    _gate_all(drafts, work)
     crash_here("before_intent")
-    made = commit(ctx=ctx, account=account, slot_at=_slot(ctx), now=now, drafts=work.drafts)
+    made = commit(ctx=ctx, account=account, now=now, drafts=work.drafts)
     crash_here("after_intent")
     return _send_all(made, work)
 
@@ -97,11 +99,6 @@ def _instruments(account: Account, targets: Sequence[Target]) -> dict[str, Instr
             raise ValueError(f"Two targets for {target.symbol}; a run must decide for one.")
         found[target.symbol] = known.get(target.symbol) or hub.by_symbol(target.symbol)
     return found
-
-
-def _slot(ctx: RunContext) -> datetime:
-    slot = Run.objects.filter(pk=ctx.run_id).values_list("slot_at", flat=True).first()
-    return slot or ctx.now
 
 
 def _start(ctx: RunContext, account: Account, instruments: list[Instrument], now: datetime) -> _Pass:
@@ -136,7 +133,6 @@ def _standing(ctx: RunContext, account: Account, book: valuation.Book, now: date
     except Unavailable:
         # Fail closed: nothing passes the gate.
         pass
-    recent = Order.objects.filter(account=account, created_at__gt=now - conf.LIMITS_WINDOW)
     return gate.Standing(
         account_state=account.state,
         entries_allowed=entries,
@@ -149,7 +145,7 @@ def _standing(ctx: RunContext, account: Account, book: valuation.Book, now: date
             max_position_ratio=Decimal(repr(account.max_position_ratio)),
             max_orders_per_minute=account.max_orders_per_minute,
         ),
-        orders_last_minute=recent.exclude(status=Order.Status.DENIED).count(),
+        orders_last_minute=0,  # counted when there is something to pass
     )
 
 
@@ -230,6 +226,8 @@ def _ordered(pairs: list[tuple[Target, Instrument]], work: _Pass) -> list[Draft]
 
 def _gate_all(drafts: list[Draft], work: _Pass) -> None:
     """Pass every draft through the gate once, in order, each approval counted before the next."""
+    recent = Order.objects.filter(account=work.account, created_at__gt=work.now - conf.LIMITS_WINDOW)
+    work.standing.orders_last_minute = recent.exclude(status=Order.Status.DENIED).count()
     for draft in drafts:
         pk = draft.instrument.pk
         if draft.priced:

@@ -17,6 +17,7 @@ from assets.trading.services.sizing import Leg
 from assets.trading.targets import Target
 from orchestrator.models import Run
 from orchestrator.plugins import RunContext
+from tradingsite.foundation import clock
 from tradingsite.foundation.ids import client_order_id
 
 ZERO = Decimal(0)
@@ -71,13 +72,17 @@ def intent_key(slug: str, slot_at: datetime, draft: Draft) -> str:
 
 
 def commit(
-    *, ctx: RunContext, account: Account, slot_at: datetime, now: datetime, drafts: list[Draft]
+    *, ctx: RunContext, account: Account, now: datetime, drafts: list[Draft]
 ) -> list[tuple[Draft, Order]]:
     """Write intents and orders in one transaction; those whose key exists are left out (somebody else's or an
     earlier try).
     """
-    keyed = {intent_key(ctx.slug, slot_at, draft): draft for draft in drafts}
-    run_id = ctx.run_id if Run.objects.filter(pk=ctx.run_id).exists() else None
+    # A run decides for an instant and acts a little later: the order's age counts from its commit.
+    now = max(now, clock.now())
+    slot_at = Run.objects.filter(pk=ctx.run_id).values_list("slot_at", flat=True).first()
+    # Without a run row (a command acts by hand) the instant of the decision is the slot.
+    keyed = {intent_key(ctx.slug, slot_at or ctx.now, draft): draft for draft in drafts}
+    run_id = None if slot_at is None else ctx.run_id
     for _try in range(_TRIES):
         try:
             with transaction.atomic():

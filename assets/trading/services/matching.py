@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
+from django.db import connection
 from django.db.models import OuterRef, Subquery
 
 from assets.markets import hub, timeframes
@@ -45,6 +46,8 @@ def match(now: datetime) -> MatchReport:
     """Fill and expire what rests at the paper venue, oldest order first. One query when nothing rests.
     Idempotent.
     """
+    if not _anything_rests():
+        return MatchReport()
     newest_fill = Fill.objects.filter(order=OuterRef("pk")).order_by("-at").values("at")[:1]
     rows = (
         Order.objects.filter(status__in=WORKING, account__broker="paper")
@@ -53,8 +56,6 @@ def match(now: datetime) -> MatchReport:
         .order_by("pk")
     )
     working = list(rows)
-    if not working:
-        return MatchReport()
     newest = hub.newest({order.instrument_id: order.instrument for order in working}.values(), now)
     filled = expired = 0
     for order in working:
@@ -63,6 +64,13 @@ def match(now: datetime) -> MatchReport:
             filled += _fill(order, bar.timeframe, bar.close_ts, now)
         expired += _expire(order, bar, now)
     return MatchReport(working=len(working), fills=filled, expired=expired)
+
+
+def _anything_rests() -> bool:
+    # Asked every second and at every step of a replay: plain SQL costs a twentieth of building a queryset.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM trading_order WHERE status IN (%s, %s, %s) LIMIT 1", WORKING)
+        return cursor.fetchone() is not None
 
 
 def _fill(order: Order, timeframe: str, newest_close_ts: int, now: datetime) -> int:

@@ -60,7 +60,10 @@ def size(target: Target, situation: Situation) -> tuple[Leg, ...] | Ignored:
         return Ignored(code="dead_band", value=f"{drift:.6f}")
     formula = _formula(target, situation, wanted)
     parts = _split(effective, delta)
-    legs = [_leg(part, situation, formula) for part in parts]
+    # Of a way through zero only the first half can be a reduction.
+    legs = [
+        _leg(part, n == 0 and _reduces(part, situation), situation, formula) for n, part in enumerate(parts)
+    ]
     good = tuple(leg for leg in legs if isinstance(leg, Leg))
     return good or next(leg for leg in legs if isinstance(leg, Ignored))
 
@@ -93,19 +96,14 @@ def _split(effective: Decimal, delta: Decimal) -> tuple[Decimal, ...]:
     return (delta,)
 
 
-def _leg(delta: Decimal, situation: Situation, formula: dict[str, Any]) -> Leg | Ignored:
+def _leg(delta: Decimal, reduces: bool, situation: Situation, formula: dict[str, Any]) -> Leg | Ignored:
     rules = situation.rules
     quantity = floor_to(abs(delta), rules.lot_step)
     if quantity < rules.lot_step or quantity < rules.min_quantity:
         return Ignored(code="below_lot", value=str(abs(delta)))
     if quantity * situation.price < rules.min_notional:
         return Ignored(code="dust", value=str(quantity * situation.price))
-    return Leg(
-        side=BUY if delta > 0 else SELL,
-        quantity=quantity,
-        reduces=_reduces(delta, situation),
-        formula=formula,
-    )
+    return Leg(side=BUY if delta > 0 else SELL, quantity=quantity, reduces=reduces, formula=formula)
 
 
 def _reduces(delta: Decimal, situation: Situation) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from typing import Any
 
@@ -17,6 +16,7 @@ NAME_VARIABLE = "Q_CLUSTER_NAME"
 
 class Command(BaseCommand):
     help = "Execute the runs of one lane until SIGTERM. The supervisor (`manage.py run`) starts one per lane."
+    requires_system_checks: list[str] = []  # `run` made them; they would load every page into this process
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--lane", required=True, choices=[lane.value for lane in Lane])
@@ -37,8 +37,9 @@ class Command(BaseCommand):
         lane_watch = watch.LaneWatch(
             lane=lane,
             workers=Conf.WORKERS,
-            worker_host=socket.gethostname(),
             every_s=settings.CANARY_EVERY_S,
             patience_s=settings.CANARY_PATIENCE_S,
         )
-        return cluster.serve(every_second=lane_watch.every_second, is_stuck=lane_watch.is_stuck)
+        code = cluster.serve(every_second=lane_watch.every_second, is_stuck=lane_watch.is_stuck)
+        lane_watch.leave()
+        return code

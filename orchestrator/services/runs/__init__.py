@@ -1,7 +1,16 @@
 """Runs from plan to end. The run table is the truth; the queue is a bell that may ring twice or never."""
 
 from orchestrator.services.runs.claiming import begin_step, claim, heartbeat, may_act, step_done
-from orchestrator.services.runs.closing import Outcome, StepOutcome, cancel, fail, finish, skip, stop_running, time_out
+from orchestrator.services.runs.closing import (
+    Outcome,
+    StepOutcome,
+    cancel,
+    fail,
+    finish,
+    skip,
+    stop_running,
+    time_out,
+)
 from orchestrator.services.runs.planning import Ring, Wanted, enqueue, plan, requeue_waiting, ring, slot_of
 from orchestrator.services.runs.sweeping import SweepReport, sweep
 

@@ -38,20 +38,23 @@ def claim(run_id: int, worker: str) -> Run | None:
     try:
         deadline = plugins.get(run.workflow.type_key).deadline
     except plugins.UnknownWorkflowType:
-        return refuse(run, "unknown-type", now)
+        refuse(run, "unknown-type", now)
+        return None
     if run.code_version and run.code_version != code_version():
         _say_other_code(run, now)
         return None
     if run.attempts >= conf().max_attempts:
-        return refuse(run, "poison", now)
+        refuse(run, "poison", now)
+        return None
     reason = _hindrance(run, now)
     if reason:
-        return skip(run, reason, now)
+        skip(run, reason, now)
+        return None
     return _take(run, worker, now, deadline)
 
 
 def _hindrance(run: Run, now: datetime) -> str:
-    """Why the run may not start, or "". Raises Locked when the switch cannot be read: then nothing is decided at all."""
+    """Why the run may not start, or "". Raises Locked when the switch cannot be read: nothing is decided then."""
     if run.expires_at <= now:
         return "too_late"
     if run.workflow.status != Workflow.Status.ACTIVE:
@@ -97,13 +100,16 @@ def heartbeat(run_id: int, epoch: int) -> bool:
     c = conf()
     return bool(
         Run.objects.filter(
-            pk=run_id, epoch=epoch, status=Run.Status.RUNNING, deadline_at__gt=dbtime.in_seconds(-c.deadline_grace_s)
+            pk=run_id,
+            epoch=epoch,
+            status=Run.Status.RUNNING,
+            deadline_at__gt=dbtime.in_seconds(-c.deadline_grace_s),
         ).update(heartbeat_at=dbtime.now_expression(), lease_until=dbtime.in_seconds(c.run_lease_s))
     )
 
 
 def may_act(run_id: int, epoch: int) -> str:
-    """"" while the holder of `epoch` may act, else why not: superseded, deadline, stopped, halted. One read each.
+    """ "" while the holder of `epoch` may act, else why not: superseded, deadline, stopped, halted. One read each.
 
     Raises Locked when the switch cannot be read: nothing may be done then.
     """
@@ -147,5 +153,3 @@ def _require_ours(run: Run) -> None:
     """Lock our run until commit, or find out that it is not ours any more."""
     if not heartbeat(run.pk, run.epoch):
         raise ConcurrentChange(_("Run %(pk)s is no longer ours.") % {"pk": run.pk}, code="superseded")
-
-

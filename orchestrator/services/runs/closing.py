@@ -77,7 +77,8 @@ def _close(run: Run, event: str, outcome: Outcome, now: datetime, *, blame: bool
             updates={
                 "finished_at": now, "lease_until": None, "changed": outcome.changed, "result": clean(outcome.result),
                 "cpu_s": clean(outcome.cpu_s), "api_weight": max(0, outcome.api_weight),
-                "error_code": outcome.error_code[:64], "error_detail": clean(outcome.error_detail[-_DETAIL_CHARACTERS:]),
+                "error_code": outcome.error_code[:64],
+                "error_detail": clean(outcome.error_detail[-_DETAIL_CHARACTERS:]),
                 **raise_epoch,
             },
             detail={"error_code": outcome.error_code} if outcome.error_code else {},
@@ -92,7 +93,10 @@ def _close_steps(run: Run, event: str, outcome: Outcome, now: datetime) -> None:
     last = outcome.last_step
     if event == "succeed" and last is not None:
         open_steps.filter(pk=last.step_id).update(
-            status=RunStep.Status.SUCCEEDED, finished_at=now, changed=last.changed, summary=clean(last.summary)
+            status=RunStep.Status.SUCCEEDED,
+            finished_at=now,
+            changed=last.changed,
+            summary=clean(last.summary),
         )
         return
     open_steps.update(
@@ -104,7 +108,11 @@ def skip(run: Run, reason: str, now: datetime) -> None:
     """Close a run that never started. Losing the race against somebody else is fine."""
     try:
         states.apply_run(
-            run, "skip", now=now, updates={"skip_reason": reason[:64], "finished_at": now}, detail={"reason": reason}
+            run,
+            "skip",
+            now=now,
+            updates={"skip_reason": reason[:64], "finished_at": now},
+            detail={"reason": reason},
         )
     except ConcurrentChange:
         return
@@ -115,7 +123,11 @@ def refuse(run: Run, code: str, now: datetime) -> None:
     try:
         with transaction.atomic():
             closed = states.apply_run(
-                run, "refuse", now=now, updates={"error_code": code, "finished_at": now}, detail={"error_code": code}
+                run,
+                "refuse",
+                now=now,
+                updates={"error_code": code, "finished_at": now},
+                detail={"error_code": code},
             )
             standing.record_end(closed, now, blame=True)
     except ConcurrentChange:

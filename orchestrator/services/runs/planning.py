@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from django_q.tasks import async_task
 from orchestrator import plugins, states
 from orchestrator.conf import code_version
 from orchestrator.models import Run
+
+log = logging.getLogger(__name__)
 
 TASK = "orchestrator.tasks.execute_run"
 
@@ -50,7 +53,9 @@ def ring(run_ids: Sequence[int]) -> None:
     """Put the ids on the queues of their lanes, most urgent first, with one commit for all."""
     with transaction.atomic():
         for bell in bells_for(run_ids):
-            async_task(TASK, bell.run_id, cluster=bell.lane, timeout=bell.timeout_s, task_name=f"run-{bell.run_id}")
+            async_task(
+                TASK, bell.run_id, cluster=bell.lane, timeout=bell.timeout_s, task_name=f"run-{bell.run_id}"
+            )
 
 
 def plan(wanted: Sequence[Wanted], now: datetime) -> list[int]:
@@ -86,7 +91,7 @@ def plan(wanted: Sequence[Wanted], now: datetime) -> list[int]:
 
 
 def enqueue(run_ids: Sequence[int], now: datetime, *, ring: Ring = ring) -> list[int]:
-    """Planned -> queued, and ring after commit. A crash in between is repaired by the sweeper. Returns the queued ids."""
+    """Planned -> queued, and ring after commit. The sweeper repairs a crash in between. Returns the ids."""
     if not run_ids:
         return []
     queued = states.apply_runs(
@@ -106,7 +111,7 @@ def ring_again(run_ids: Sequence[int], now: datetime, *, ring: Ring = ring) -> N
 
 
 def requeue_waiting(lane: str, now: datetime) -> int:
-    """Ring again for everything that waits on a lane (a remedy, when the bells may have been lost). Returns how many."""
+    """Ring again for all that waits on a lane: the bells may have been lost. Returns how many."""
     waiting = Run.objects.filter(status=Run.Status.QUEUED, lane=lane).order_by("priority", "pk")
     ids = list(waiting.values_list("pk", flat=True)[:500])
     with transaction.atomic():
@@ -116,8 +121,15 @@ def requeue_waiting(lane: str, now: datetime) -> int:
 
 def _ring_after_commit(run_ids: Sequence[int], ring: Ring) -> None:
     if run_ids:
-        # Robust: a queue that is down must not fail the tick; the sweeper rings again.
-        transaction.on_commit(partial(ring, list(run_ids)), robust=True)
+        transaction.on_commit(partial(_ring_safely, ring, list(run_ids)))
+
+
+def _ring_safely(ring: Ring, run_ids: Sequence[int]) -> None:
+    """A queue that is down must not fail whoever committed: the sweeper rings again."""
+    try:
+        ring(run_ids)
+    except Exception:  # the queue is a bell only; the runs are safe in their table
+        log.exception("could not ring for runs %s", run_ids)
 
 
 def bells_for(run_ids: Sequence[int]) -> list[Bell]:

@@ -37,7 +37,9 @@ class SweepReport:
         return self.queued + self.requeued + self.skipped + self.abandoned + self.timed_out
 
 
-def sweep(now: datetime, *, ring: planning.Ring = planning.ring, in_office_since: datetime | None = None) -> SweepReport:
+def sweep(
+    now: datetime, *, ring: planning.Ring = planning.ring, in_office_since: datetime | None = None
+) -> SweepReport:
     """Treat everything that is overdue at `now` (the database's clock).
 
     A run that started before `in_office_since` (when this leader took over) and lost its worker is not held against its
@@ -124,17 +126,25 @@ def _closed(close: Callable[[Run, Outcome, datetime], Run], run: Run, outcome: O
 def _queue_planned(now: datetime, ring: planning.Ring) -> int:
     before = now - timedelta(seconds=conf().planned_grace_s)
     orphans = Run.objects.filter(status=Run.Status.PLANNED, planned_at__lte=before)
-    return len(planning.enqueue(list(orphans.order_by("pk").values_list("pk", flat=True)[:_BATCH]), now, ring=ring))
+    return len(
+        planning.enqueue(list(orphans.order_by("pk").values_list("pk", flat=True)[:_BATCH]), now, ring=ring)
+    )
 
 
 def _ring_again(now: datetime, ring: planning.Ring) -> int:
     """Queued and not claimed: the bell was lost, or the queue is long. Each further bell waits twice as long."""
     c = conf()
     waiting = Run.objects.filter(
-        status=Run.Status.QUEUED, enqueued_at__lte=now - timedelta(seconds=c.requeue_s), enqueued_count__lt=c.requeue_limit
+        status=Run.Status.QUEUED,
+        enqueued_at__lte=now - timedelta(seconds=c.requeue_s),
+        enqueued_count__lt=c.requeue_limit,
     )
     rows = waiting.order_by("priority", "pk").values_list("pk", "enqueued_at", "enqueued_count")[:_BATCH]
-    due = [pk for pk, at, count in rows if now - at >= timedelta(seconds=c.requeue_s * 2 ** (count - 1))]
+    due = [
+        pk
+        for pk, at, count in rows
+        if at is not None and now - at >= timedelta(seconds=c.requeue_s * 2 ** max(0, count - 1))
+    ]
     return _rung(due, now, ring)
 
 

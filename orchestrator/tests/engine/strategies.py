@@ -5,11 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from orchestrator.engine.types import Bounds, Conditions, Exposure, History, HostLoad, Subject, Switch
 
 NOW = datetime(2026, 3, 2, 14, 5, tzinfo=UTC)
+
+
+def examples(count: int) -> settings:
+    """The same examples in every run, and no verdict on the speed of a shared machine."""
+    return settings(
+        max_examples=count, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    )
+
 
 GARBAGE = st.sampled_from(
     [float("nan"), float("inf"), float("-inf"), 0.0, -0.0, 1e9, -1e9, 1e-300, 1e300, -1.0]

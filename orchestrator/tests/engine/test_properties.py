@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import assume, given, note, settings
+from hypothesis import assume, given, note
 from hypothesis import strategies as st
 
 from orchestrator.engine.cadence import is_hot
@@ -31,6 +31,7 @@ from .strategies import (
     NOW,
     any_conditions,
     around_now,
+    examples,
     exposures,
     histories,
     loads,
@@ -76,7 +77,7 @@ def ask(given_: dict[str, Any], **changes: Any) -> Decision:
 
 
 @given(st.fixed_dictionaries(ANYTHING))
-@settings(max_examples=400)
+@examples(200)
 def test_contributions_sum_to_the_log_interval_and_it_is_the_interval(parts: dict[str, Any]) -> None:
     decision = ask(parts)
     assert abs(math.fsum(f.contribution for f in decision.factors) - decision.log_interval) <= 1e-9
@@ -84,7 +85,7 @@ def test_contributions_sum_to_the_log_interval_and_it_is_the_interval(parts: dic
 
 
 @given(st.fixed_dictionaries(ANYTHING))
-@settings(max_examples=400)
+@examples(200)
 def test_interval_is_within_bounds_whatever_the_inputs(parts: dict[str, Any]) -> None:
     decision = ask(parts)
     bounds = parts["subject"].bounds
@@ -96,18 +97,26 @@ def test_interval_is_within_bounds_whatever_the_inputs(parts: dict[str, Any]) ->
         assert decision.next_run_at >= NOW
 
 
-@given(st.fixed_dictionaries(ANYTHING))
-@settings(max_examples=300)
+UNGATED_GARBAGE = ANYTHING | {
+    "subject": subjects(load_weight=wild(0, 5)),
+    "conditions": any_conditions(is_open=st.just(True), venue_up=st.just(True), data_age_limit_s=st.none()),
+    "history": histories(wild),
+}
+
+
+@given(st.fixed_dictionaries(UNGATED_GARBAGE))
+@examples(200)
 def test_a_run_happens_once_the_maximum_has_passed_unless_a_gate_holds(parts: dict[str, Any]) -> None:
     history = replace(
         parts["history"], last_run_at=NOW - timedelta(seconds=parts["subject"].bounds.max_s + 1e-3)
     )
     decision = ask(parts, history=history)
+    assert {gate.code for gate in decision.gates} <= {"quota"}
     assert decision.action is (Action.SKIP if decision.gates else Action.RUN)
 
 
 @given(st.fixed_dictionaries(SANE), number(0, 5), number(0, 5))
-@settings(max_examples=5000)
+@examples(200)
 def test_higher_volatility_never_gives_a_longer_interval(
     parts: dict[str, Any], one: float, two: float
 ) -> None:
@@ -118,14 +127,14 @@ def test_higher_volatility_never_gives_a_longer_interval(
 
 
 @given(st.fixed_dictionaries(SANE), exposures())
-@settings(max_examples=5000)
+@examples(200)
 def test_exposure_never_lengthens_the_interval(parts: dict[str, Any], exposure: Exposure) -> None:
     with_it, without = ask(parts, exposure=exposure), ask(parts, exposure=Exposure())
     assert with_it.interval_s <= without.interval_s * (1 + 1e-12)
 
 
 @given(st.fixed_dictionaries(SANE), st.integers(1, 5), loads())
-@settings(max_examples=300)
+@examples(200)
 def test_load_never_delays_a_trading_workflow_that_holds_a_position(
     parts: dict[str, Any], positions: int, load: HostLoad
 ) -> None:
@@ -155,7 +164,7 @@ GATES: tuple[tuple[str, dict[str, dict[str, Any]]], ...] = (
     st.fixed_dictionaries(SANE | {"history": histories(manual_requested_at=optional(past(5)))}),
     st.sampled_from(GATES),
 )
-@settings(max_examples=400)
+@examples(200)
 def test_a_gate_always_ends_in_a_skip_and_its_absence_never_does(
     parts: dict[str, Any], gate: tuple[str, dict[str, dict[str, Any]]]
 ) -> None:
@@ -169,7 +178,7 @@ def test_a_gate_always_ends_in_a_skip_and_its_absence_never_does(
 
 
 @given(st.fixed_dictionaries(SANE), number(0, 0.999))
-@settings(max_examples=400)
+@examples(200)
 def test_a_trigger_never_runs_before_the_minimum_interval(parts: dict[str, Any], share: float) -> None:
     last_run_at = NOW - timedelta(seconds=parts["subject"].bounds.min_s * share)
     conditions = replace(parts["conditions"], move_sigmas=4.0, last_edge_at=NOW)
@@ -199,7 +208,7 @@ JITTER = st.lists(st.lists(number(0.98, 1.02), min_size=6, max_size=6), min_size
     before=number(1, 100_000),
     noise=JITTER,
 )
-@settings(max_examples=5000)
+@examples(200)
 def test_inputs_that_jitter_by_two_percent_move_the_interval_at_most_once(
     conditions: Conditions,
     near_threshold: float | None,
@@ -248,7 +257,7 @@ def test_inputs_that_jitter_by_two_percent_move_the_interval_at_most_once(
 
 
 @given(st.fixed_dictionaries(SANE), st.integers(0, 1_000_000))
-@settings(max_examples=200)
+@examples(200)
 def test_however_late_a_run_is_it_is_one_run_now(parts: dict[str, Any], late_s: int) -> None:
     last_run_at = NOW - timedelta(seconds=parts["subject"].bounds.max_s + late_s + 1)
     decision = ask(parts, history=replace(parts["history"], last_run_at=last_run_at))
@@ -257,7 +266,27 @@ def test_however_late_a_run_is_it_is_one_run_now(parts: dict[str, Any], late_s: 
 
 
 @given(st.fixed_dictionaries(ANYTHING))
-@settings(max_examples=100)
+@examples(100)
 def test_equal_inputs_give_equal_decisions(parts: dict[str, Any]) -> None:
     assume(ask(parts).factors == ask(parts).factors)  # NaN is not equal to itself
     assert ask(parts) == ask(parts)
+
+
+def test_a_machine_and_a_market_that_swing_by_two_percent_do_not_drag_the_interval_along() -> None:
+    subject = Subject(key="toy", bounds=Bounds(min_s=60, base_s=300, max_s=1200), is_trading=True)
+    for centre in (0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.76, 0.79, 0.80, 0.81, 0.9):
+        for cpu in (0.62, 0.70, 0.80, 0.90, 0.94):
+            interval, hot, changes = None, None, 0
+            for tick in range(12):
+                swing = 1.02 if tick % 2 else 0.98
+                decision = decide(
+                    subject,
+                    Conditions(volatility=centre * swing),
+                    Exposure(),
+                    HostLoad(cpu=cpu / swing),
+                    History(last_run_at=NOW, interval_s=interval, was_hot=hot),
+                    NOW,
+                )
+                changes += interval is not None and decision.interval_s != interval
+                interval, hot = decision.interval_s, is_hot(decision.factors)
+            assert changes <= 1, (centre, cpu)

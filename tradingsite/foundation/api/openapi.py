@@ -122,6 +122,12 @@ class ApiSchema(AutoSchema):  # type: ignore[no-untyped-call]
     def _needs_match(self) -> bool:
         return self.method in self.view.if_match_methods and hasattr(self.view, "get")
 
+    def _get_filter_parameters(self) -> list[Any]:
+        return []  # ours are in `params`
+
+    def _get_pagination_parameters(self) -> list[Any]:
+        return []
+
     def get_request_serializer(self) -> Any:
         return self.view.bodies.get(self.method)
 
@@ -132,6 +138,9 @@ class ApiSchema(AutoSchema):  # type: ignore[no-untyped-call]
         return schema
 
     # --- What comes out -----------------------------------------------------------------------------------------
+
+    def get_response_serializers(self) -> Any:
+        return {}  # answers are dataclasses
 
     def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
         status, cls = self.view.answers.get(self.method, (_USUAL_STATUS[self.method], None))

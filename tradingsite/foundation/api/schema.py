@@ -14,7 +14,7 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
     name = "token"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "http", "scheme": "token", "description": "Authorization: Token tsk_..."}
+        return {"type": "apiKey", "in": "header", "name": "Authorization", "description": "Token tsk_..."}
 
 
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

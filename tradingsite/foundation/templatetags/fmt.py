@@ -67,6 +67,13 @@ def signed(value: Any, decimals: int = 2) -> str:
 
 
 @register.filter
+def signed_plain(value: Any, decimals: int = 2) -> str:
+    """With a sign, without a colour: for numbers where more is neither good nor bad."""
+    found = text.decimal_or_none(value)
+    return _shown(None if found is None else text.grouped(found, int(decimals), sign=True))
+
+
+@register.filter
 def number(value: Any, decimals: int = 2) -> str:
     found = text.decimal_or_none(value)
     return _shown(None if found is None else text.grouped(found, int(decimals)))

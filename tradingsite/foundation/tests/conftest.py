@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 
+from .apikit import machine
 from .rows import MODELS
 
 
@@ -27,3 +30,9 @@ def empty_tables(transactional_db: Any) -> Iterator[None]:
     yield
     for model in reversed(MODELS):
         model.objects.all().delete()
+
+
+@pytest.fixture
+def admin(alice: Any, at: datetime) -> Client:
+    """An API client of Alice with every scope, at a fixed time."""
+    return machine(alice, "admin")

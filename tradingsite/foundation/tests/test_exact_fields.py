@@ -136,6 +136,10 @@ def test_sums_group_filter_and_default() -> None:
     groups = Amount.objects.values("name").annotate(total=ExactSum("value")).order_by("name")
     assert [(g["name"], str(g["total"])) for g in groups] == [("a", "0.3"), ("b", "0")]
     assert [g["name"] for g in groups.filter(total__gt=Decimal("0.2"))] == ["a"]
+    Amount.objects.create(name="d", value="10")
+    # As text "10" is below "9".
+    assert [g["name"] for g in groups.filter(total__gt=Decimal(9))] == ["d"]
+    assert [g["name"] for g in groups.filter(total__range=(Decimal(9), Decimal(11)))] == ["d"]
     none = Amount.objects.filter(name="c")
     assert none.aggregate(t=ExactSum("value"))["t"] is None
     assert none.aggregate(t=ExactSum("value", default=Decimal(0)))["t"] == 0

@@ -14,6 +14,8 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from assets.markets import feeds, pump
 from assets.trading.services import equity, matching, orders
+from orchestrator.process import memory
+from orchestrator.process.pulse import Pulse
 from orchestrator.services import beats, leases
 from tradingsite.foundation import clock
 
@@ -22,10 +24,12 @@ logger = logging.getLogger(__name__)
 TICK_S = 1.0
 LEASE_S = 10.0
 EQUITY_EVERY = timedelta(minutes=1)
+MUCH_HISTORY = 1000  # bars in one tick
 
 
 class Command(BaseCommand):
     help = "Bring market data in and match paper orders until SIGTERM. A second instance stands by."
+    requires_system_checks: list[str] = []  # `run` made them; they would load every page into this process
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()
@@ -33,7 +37,9 @@ class Command(BaseCommand):
             signal.signal(sig, lambda number, frame: stop.set())
         pipeline = Pipeline()
         due = clock.monotonic()
+        pulse = Pulse()
         while not stop.is_set():
+            pulse.beat()
             pipeline.tick()
             due = max(due + TICK_S, clock.monotonic())
             stop.wait(due - clock.monotonic())
@@ -49,6 +55,7 @@ class Pipeline:
         self.feed = feeds.get(settings.TRADING_FEED)
         self.epoch: int | None = None
         self.next_equity_at = clock.now()
+        self.had_much = False
 
     def tick(self) -> None:
         """One beat. A database that is away postpones it; everything else that goes wrong is a bug and shows."""
@@ -57,6 +64,8 @@ class Pipeline:
             self._work(clock.now())
         except (DatabaseError, InterfaceError) as error:
             self.epoch = None
+            # What it had in hand was not stored: a new one asks the database where to go on.
+            self.feed = feeds.get(settings.TRADING_FEED)
             logger.warning("Feed postponed: %s", error)
 
     def _work(self, now: datetime) -> None:
@@ -64,12 +73,22 @@ class Pipeline:
             self.beater.beat(now, {"standby": True})
             return
         report = pump.pump(self.feed, now)
+        self._tidy(report)
         orders.recover(now)
         matching.match(now)
         if now >= self.next_equity_at:
             equity.snapshot(now)
             self.next_equity_at = now + EQUITY_EVERY
-        self.beater.beat(now, {"feed": settings.TRADING_FEED, **report.as_info()})
+        self.beater.beat(
+            now, {"feed": settings.TRADING_FEED, "batches": report.batches, "errors": len(report.errors)}
+        )
+
+    def _tidy(self, report: pump.PumpReport) -> None:
+        """The first start brings years of history at once; afterwards a tenth of that memory is enough."""
+        much = report.stored.inserted > MUCH_HISTORY
+        if self.had_much and not much:
+            memory.give_back()
+        self.had_much = much
 
     def _is_leader(self) -> bool:
         if self.epoch is not None and leases.renew("feed", self.holder, self.epoch, LEASE_S):
@@ -78,6 +97,10 @@ class Pipeline:
         return self.epoch is not None
 
     def leave(self) -> None:
-        if self.epoch is not None:
-            leases.release("feed", self.holder, self.epoch)
-        self.beater.forget()
+        """Give the lease back, so that a follower need not wait."""
+        try:
+            if self.epoch is not None:
+                leases.release("feed", self.holder, self.epoch)
+            self.beater.forget()
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("The feed leaves without saying so: %s", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from argparse import ArgumentParser
@@ -16,6 +17,7 @@ from orchestrator import plugins
 from tradingsite.foundation import clock
 from tradingsite.foundation.commands import JsonCommand
 from tradingsite.foundation.errors import Invalid
+from tradingsite.foundation.progress import Progress
 from tradingsite.foundation.timeparse import parse_instant
 from tradingsite.management.replay import driver, report, scratch, workers
 
@@ -33,6 +35,7 @@ class Command(JsonCommand):
         parser.add_argument("--asset-type", action="append", default=[], help="may be repeated; default: all")
         parser.add_argument("--executor", choices=("inline", "queue"), default="inline")
         parser.add_argument("--seed", type=int, default=1)
+        parser.add_argument("--no-progress", action="store_true")
         parser.add_argument("--keep", type=Path, help="keep the scratch database at this path")
 
     def run(self, options: dict[str, Any]) -> int:
@@ -44,11 +47,12 @@ class Command(JsonCommand):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="replay-")))
             path = self._path(options["keep"], folder)
             candles = stack.enter_context(scratch.database(path, source, start, end))
+            stack.enter_context(scratch.replay_settings())
             virtual = clock.VirtualClock(start)
             stack.enter_context(clock.use(virtual))
-            ids = [row["id"] for row in source.instruments]
-            stack.enter_context(hub.use_universe(ids))
-            stack.enter_context(hub.preloaded(ids, end=end))
+            instruments = [hub.by_id(row["id"]) for row in source.instruments]
+            stack.enter_context(hub.use_universe(instruments))
+            stack.enter_context(hub.preloaded(instruments, scratch.earliest(start), end))
             execute = stack.enter_context(self._executor(options["executor"], path))
             began = time.perf_counter()
             driver.prepare(present, start)
@@ -94,7 +98,8 @@ class Command(JsonCommand):
     def _progress(
         self, start: datetime, end: datetime, options: dict[str, Any]
     ) -> Callable[[datetime], None]:
-        bar = self.progress(total=(end - start).total_seconds(), unit="s simulated")
+        quiet = options["no_progress"] or options["as_json"]
+        bar = Progress(sys.stderr, total=(end - start).total_seconds(), unit="s simulated", quiet=quiet)
         return lambda now: bar.update((now - start).total_seconds())
 
     def _text(self, document: dict[str, Any]) -> str:

@@ -6,8 +6,6 @@ import fcntl
 import os
 import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +15,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from orchestrator.plugins import Lane
 from tradingsite.foundation import clock
+from tradingsite.management import tree
 from tradingsite.management.bootstrap import bootstrap
-from tradingsite.management.supervisor import Child, Supervisor
 
 
 class Command(BaseCommand):
@@ -32,17 +29,17 @@ class Command(BaseCommand):
         parser.add_argument("--without", action="append", default=[], help="leave a process out (web, feed ...)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with only_one(settings.VAR_DIR / "run.lock"):
-            self._migrate()
-            bootstrap(clock.now())
-            connection.close()  # no connection may be shared with the children
-            children = [child for child in processes(options["bind"]) if child.name not in options["without"]]
-            environment = os.environ | {"SUPERVISOR_GENERATION": uuid.uuid4().hex}
-            self.stdout.write(f"Open http://{options['bind']}/ in a browser; Ctrl-C stops everything.")
-            Supervisor(children=children, environment=environment, on_event=self._say).serve()
-
-    def _say(self, event: str) -> None:
-        self.stderr.write(f"{clock.now():%H:%M:%S} {event}")
+        lock = take_lock(settings.VAR_DIR / "run.lock")
+        self._migrate()
+        self._collect_static()
+        bootstrap(clock.now())
+        connection.close()
+        self.stdout.write(f"Open http://{options['bind']}/ in a browser; Ctrl-C stops everything.")
+        self.stdout.flush()
+        os.set_inheritable(lock, True)  # held until the last moment of the supervisor this process becomes
+        os.chdir(settings.BASE_DIR)
+        environment = os.environ | {"SUPERVISOR_GENERATION": uuid.uuid4().hex}
+        os.execve(sys.executable, tree.command(options["bind"], options["without"]), environment)
 
     def _migrate(self) -> None:
         """The embedded database is migrated here; a shared one by whoever deploys, once, not by every host."""
@@ -56,36 +53,29 @@ class Command(BaseCommand):
             )
         call_command("migrate", verbosity=0, interactive=False)
 
-
-def processes(bind: str) -> list[Child]:
-    """The process tree, in the order it is started."""
-    manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
-    web = [sys.executable, "-m", "gunicorn", "--config", "python:tradingsite.management.web", "--bind", bind]
-    children = [
-        Child(name="web", command=[*web, "tradingsite.wsgi:application"]),
-        Child(name="loop", command=[*manage, "loop"]),
-        Child(name="feed", command=[*manage, "feed"]),
-    ]
-    for lane in Lane:
-        children.append(Child(name=f"workers-{lane.value}", command=[*manage, "workers", "--lane", lane.value]))
-    return children
+    def _collect_static(self) -> None:
+        """Without style sheets every page would fail; `make setup` collects them, but not everybody comes that way."""
+        if not settings.DEBUG and not (Path(settings.STATIC_ROOT) / "staticfiles.json").exists():
+            call_command("collectstatic", verbosity=0, interactive=False)
 
 
-@contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on `path`: a second system on the same data would only compete with this one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.seek(0)
-            raise CommandError(
-                f"The system already runs here (process {handle.read().strip() or 'unknown'}). "
-                "Stop it first, or give this one its own TRADING_VAR_DIR and TRADING_BIND.",
-                returncode=6,
-            ) from None
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
-        yield
+def take_lock(path: Path) -> int:
+    """Take an exclusive lock on `path` and return its descriptor, which must stay open.
+
+    A second system on the same data would only compete with this one. Raises CommandError when there is one.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.read(descriptor, 20).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise CommandError(
+            f"The system already runs here (process {holder or 'unknown'}). "
+            "Stop it first, or give this one its own TRADING_VAR_DIR and TRADING_BIND.",
+            returncode=6,
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, str(os.getpid()).encode())
+    return descriptor

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from assets.markets import hub
+from assets.markets.selectors.replay import bar_closes
 from assets.trading.services import accounts, equity, matching
 from orchestrator import runner
 from orchestrator.engine.types import HostLoad
 from orchestrator.loop import Loop
-from orchestrator.selectors.replay import next_due_at, open_run_ids, out_of_play
+from orchestrator.selectors.replay import next_due_at, open_run_ids
 from orchestrator.services import control, workflows
 from tradingsite.foundation import audit, clock
 
@@ -32,9 +32,8 @@ def prepare(asset_types: Sequence[str], now: datetime) -> None:
     """Workflows, paper accounts and the switch, as a first start would make them, for these asset types only."""
     actor = audit.system("replay")
     workflows.sync_from_plugins(now)
-    for pk in out_of_play(asset_types):
-        workflows.archive(pk, actor, now, reason="replay")
-    accounts.ensure_paper_accounts(now, asset_types=tuple(asset_types))
+    workflows.keep_only_for_replay(asset_types, actor=actor, now=now)
+    accounts.ensure_paper_accounts(now, is_demo=False)
     control.start(actor=actor, now=now, reason="replay")
 
 
@@ -71,6 +70,7 @@ def drive(
     virtual.advance_to(end)
     matching.match(end)
     equity.snapshot(end)
+    loop.resign()
     return ticks
 
 
@@ -82,8 +82,8 @@ def inline(run_ids: Sequence[int]) -> None:
 
 def _bar_closes(start: datetime, end: datetime) -> Iterator[datetime]:
     """The instants in (start, end] at which at least one instrument's bar closes, ascending."""
-    for ts in hub.preloaded_closes(start, end):
-        yield datetime.fromtimestamp(int(ts), UTC)
+    for ts in bar_closes(start, end):
+        yield datetime.fromtimestamp(ts, UTC)
 
 
 def _next_instant(now: datetime, end: datetime, next_close: datetime | None) -> datetime:

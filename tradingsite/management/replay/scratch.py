@@ -13,11 +13,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management import call_command
 from django.db import connections, transaction
 from django.db.backends.utils import CursorWrapper
 
 from assets.markets import timeframes
+from orchestrator.conf import conf
 from tradingsite.foundation.errors import NotFound
 from tradingsite.settings import databases
 
@@ -81,7 +83,7 @@ def _stored_series(
     """One index probe per (instrument, timeframe, side): a DISTINCT over all candles would read them all."""
     found = []
     for pk in ids:
-        for timeframe in timeframes.ALL:
+        for timeframe in timeframes.NAMES:
             for side in (0, 1, 2):
                 cursor.execute(
                     "SELECT 1 FROM markets_candle WHERE instrument_id = %s AND timeframe = %s AND side = %s "
@@ -96,6 +98,29 @@ def _stored_series(
 def _first_ts(timeframe: str, start: datetime) -> int:
     warmup = _COARSE_WARMUP if timeframes.seconds(timeframe) >= _COARSE_S else _FINE_WARMUP
     return int((start - warmup).timestamp())
+
+
+# Nobody crashes and nobody competes on virtual time, where a minute passes in milliseconds: what guards against dead
+# workers and second leaders need not look every few (virtual) seconds.
+_ORCHESTRATOR = {"lease_ttl_s": 172_800.0, "lease_renew_s": 86_400.0, "sweep_s": 3600.0, "fold_flush_s": 3600.0}
+
+
+@contextmanager
+def replay_settings() -> Iterator[None]:
+    """Stored candles of real instruments, not the demo twins of the simulated feed; a calm household."""
+    before = settings.TRADING_FEED, settings.ORCHESTRATOR
+    settings.TRADING_FEED, settings.ORCHESTRATOR = "replay", {**settings.ORCHESTRATOR, **_ORCHESTRATOR}
+    conf.cache_clear()
+    try:
+        yield
+    finally:
+        settings.TRADING_FEED, settings.ORCHESTRATOR = before
+        conf.cache_clear()
+
+
+def earliest(start: datetime) -> datetime:
+    """The oldest bar a replay from `start` may look back to."""
+    return start - _COARSE_WARMUP
 
 
 @contextmanager

@@ -32,6 +32,7 @@ def real_workers(database: Path) -> Iterator[Callable[[Sequence[int]], None]]:
         "TRADING_CLOCK": "run",
         "TRADING_SECRET_KEY": settings.SECRET_KEY,
         "TRADING_REPLAY": "True",
+        "TRADING_FEED": "replay",
     }
     environment.pop("TRADING_DATABASE_URL", None)
     command = [sys.executable, "manage.py", "workers", "--lane"]

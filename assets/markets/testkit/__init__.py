@@ -1,0 +1,1 @@
+"""Help for tests of this and other apps: a loopback venue, candles by the hundred."""

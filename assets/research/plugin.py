@@ -1,0 +1,31 @@
+"""The research workflow: a look over all markets, in the maintenance lane."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils.translation import gettext_lazy as _
+
+from assets.research import market_analysis
+from orchestrator import plugins
+from orchestrator.plugins import CadenceBounds, Lane, Priority, TaskSpec, WorkflowType
+
+KEY = "ai_market_analysis"
+
+WORKFLOW = WorkflowType(
+    key=KEY,
+    title=_("Market analysis"),
+    description=_(
+        "Regime, volatility and breadth of every asset type, and how they move together. Trades nothing."
+    ),
+    lane=Lane.MAINTENANCE,
+    priority=Priority.LOW,
+    bounds=CadenceBounds(minimum=timedelta(minutes=15), base=timedelta(hours=1), maximum=timedelta(hours=6)),
+    steps=(TaskSpec(name=KEY, run=market_analysis.ai_market_analysis),),
+    load_weight=2.0,
+)
+
+
+def register() -> None:
+    """Called once when the app is ready."""
+    plugins.register(WORKFLOW)

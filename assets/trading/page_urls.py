@@ -1,0 +1,19 @@
+"""Addresses of the trading pages; included by the site."""
+
+from django.urls import path
+
+from assets.trading import pages
+
+urlpatterns = [
+    path("trading/positions/", pages.positions, name="positions"),
+    path("trading/orders/", pages.orders, name="orders"),
+    path("trading/orders/<int:pk>/", pages.order, name="order"),
+    path("trading/trades/", pages.trades, name="trades"),
+    path("instruments/<int:pk>/", pages.instrument, name="instrument"),
+    path("ui/trading/positions/rows/", pages.position_rows, name="position-rows"),
+    path("ui/trading/orders/rows/", pages.order_rows, name="order-rows"),
+    path("ui/trading/trades/rows/", pages.trade_rows, name="trade-rows"),
+    path("ui/trading/equity/", pages.equity_data, name="equity-data"),
+    path("ui/instruments/<int:pk>/quote/", pages.instrument_quote, name="instrument-quote"),
+    path("ui/instruments/<int:pk>/data/", pages.instrument_data, name="instrument-data"),
+]

@@ -1,0 +1,352 @@
+"""Reads shaped for pages: positions, orders, trades, equity curves, marks on the chart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from assets.markets.selectors.pages import is_demo_feed
+from assets.trading.models import Account, EquityPoint, Fill, Order, Position
+from orchestrator.selectors.pages import Page, page_of, pairs
+from tradingsite.foundation.errors import NotFound
+from tradingsite.foundation.money import EXACT, to_decimal
+from tradingsite.foundation.web import pulse, version_of
+
+PAGE_SIZE: Final = 50
+ACTIVE: Final = (Order.Status.NEW, Order.Status.SENDING, *Order.WORKING, Order.Status.UNKNOWN)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderRow:
+    """One order as lists show it. Amounts in the instrument's quote currency."""
+
+    pk: int
+    symbol: str
+    instrument_pk: int
+    asset_type: str
+    account: str
+    mode: str
+    side: str
+    order_type: str
+    quantity: Decimal
+    filled: Decimal
+    limit_price: Decimal | None
+    reference_price: Decimal
+    status: str
+    code: str
+    client_id: str
+    venue_id: str
+    workflow_slug: str
+    run_pk: int | None
+    reduces: bool
+    created_at: datetime
+    finished_at: datetime | None
+    tick_size: Decimal
+    lot_step: Decimal
+    quote: str
+
+    @property
+    def is_bad(self) -> bool:
+        return self.status in ("rejected", "unknown")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FillRow:
+    """One execution."""
+
+    pk: int
+    at: datetime
+    symbol: str
+    instrument_pk: int
+    account: str
+    side: str
+    quantity: Decimal
+    price: Decimal
+    notional: Decimal
+    fee: Decimal
+    fee_asset: str
+    realised: Decimal
+    slippage_bps: float | None
+    order_pk: int
+    trade_id: str
+    quote: str
+    tick_size: Decimal
+    lot_step: Decimal
+
+
+def _mine() -> Q:
+    return Q(account__is_demo=is_demo_feed())
+
+
+def exposure_counts() -> Mapping[str, int]:
+    """Open positions and working orders, for the stop dialog. Two queries."""
+    positions = Position.objects.filter(_mine(), opened_at__isnull=False).count()
+    return {"positions": positions, "orders": Order.objects.filter(_mine(), status__in=ACTIVE).count()}
+
+
+def has_live_account() -> bool:
+    return Account.objects.filter(mode=Account.Mode.LIVE).exists()
+
+
+TRADING_PULSE: Final = (
+    "SELECT MAX(id) FROM trading_order",
+    "SELECT MAX(finished_at) FROM trading_order",
+    "SELECT COUNT(*) FROM trading_order WHERE status IN "
+    "('new', 'sending', 'accepted', 'partially_filled', 'cancel_pending', 'unknown')",
+    "SELECT MAX(id) FROM trading_fill",
+    "SELECT MAX(updated_at) FROM trading_position",
+)
+
+
+def version() -> str:
+    """Changes with every order, fill and position. One query."""
+    return version_of(*pulse(*TRADING_PULSE))
+
+
+def orders(
+    *, number: int = 1, scope: str = "", run_pk: int | None = None, instrument_pk: int | None = None,
+    asset_type: str = "", size: int = PAGE_SIZE,
+) -> Page:  # fmt: skip
+    """Newest first. `scope` active, done or trouble. One query."""
+    rows = Order.objects.filter(_mine()).select_related("instrument", "account", "intent")
+    if scope == "active":
+        rows = rows.filter(status__in=ACTIVE)
+    elif scope == "done":
+        rows = rows.exclude(status__in=ACTIVE)
+    elif scope == "trouble":
+        rows = rows.filter(
+            status__in=(
+                Order.Status.REJECTED,
+                Order.Status.DENIED,
+                Order.Status.UNKNOWN,
+                Order.Status.EXPIRED,
+            )
+        )
+    if run_pk is not None:
+        rows = rows.filter(intent__run_id=run_pk)
+    if instrument_pk is not None:
+        rows = rows.filter(instrument_id=instrument_pk)
+    if asset_type:
+        rows = rows.filter(account__asset_type=asset_type)
+    start = (number - 1) * size
+    return page_of([_order(row) for row in rows[start : start + size + 1]], number, size)
+
+
+def _order(row: Order) -> OrderRow:
+    return OrderRow(
+        pk=row.pk,
+        symbol=row.instrument.symbol,
+        instrument_pk=row.instrument_id,
+        asset_type=row.account.asset_type,
+        account=row.account.name,
+        mode=row.account.mode,
+        side=row.side,
+        order_type=row.intent.order_type,
+        quantity=row.quantity,
+        filled=row.filled_quantity,
+        limit_price=row.intent.limit_price,
+        reference_price=row.intent.reference_price,
+        status=row.status,
+        code=row.status_code,
+        client_id=row.client_id,
+        venue_id=row.venue_id,
+        workflow_slug=row.intent.workflow_slug,
+        run_pk=row.intent.run_id,
+        reduces=row.intent.reduces,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+        tick_size=row.instrument.tick_size,
+        lot_step=row.instrument.lot_step,
+        quote=row.instrument.quote,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDetail:
+    """An order with why it exists, how it was sized, what happened and what was filled."""
+
+    row: OrderRow
+    reasons: tuple[tuple[str, str], ...]
+    sizing: tuple[tuple[str, str], ...]
+    detail: tuple[tuple[str, str], ...]
+    events: tuple[Mapping[str, Any], ...]
+    fills: tuple[FillRow, ...]
+    sent_at: datetime | None
+    accepted_at: datetime | None
+    valid_until: datetime
+
+
+def order_detail(pk: int) -> OrderDetail:
+    """Raises NotFound."""
+    row = Order.objects.select_related("instrument", "account", "intent").filter(_mine(), pk=pk).first()
+    if row is None:
+        raise NotFound(_("There is no order %(id)s.") % {"id": pk})
+    reasons = tuple(
+        (str(reason.get("code", "")).replace("_", " "), _reason_value(reason))
+        for reason in row.intent.reasons
+    )
+    return OrderDetail(
+        row=_order(row),
+        reasons=reasons,
+        sizing=pairs(row.intent.sizing),
+        detail=pairs(row.status_detail),
+        events=tuple(row.events.order_by("at", "pk").values("event", "from_status", "to_status", "at")),
+        fills=tuple(_fill(fill) for fill in row.fills.select_related("instrument", "account")),
+        sent_at=row.sent_at,
+        accepted_at=row.accepted_at,
+        valid_until=row.intent.valid_until,
+    )
+
+
+def _reason_value(reason: Mapping[str, Any]) -> str:
+    value = reason.get("value")
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def fills(
+    *, number: int = 1, instrument_pk: int | None = None, asset_type: str = "", size: int = PAGE_SIZE
+) -> Page:
+    """Newest first. One query."""
+    rows = Fill.objects.filter(_mine()).select_related("instrument", "account")
+    if instrument_pk is not None:
+        rows = rows.filter(instrument_id=instrument_pk)
+    if asset_type:
+        rows = rows.filter(account__asset_type=asset_type)
+    start = (number - 1) * size
+    return page_of([_fill(row) for row in rows[start : start + size + 1]], number, size)
+
+
+def _fill(row: Fill) -> FillRow:
+    return FillRow(
+        pk=row.pk,
+        at=row.at,
+        symbol=row.instrument.symbol,
+        instrument_pk=row.instrument_id,
+        account=row.account.name,
+        side=row.side,
+        quantity=row.quantity,
+        price=row.price,
+        notional=row.quantity * row.price,
+        fee=row.fee,
+        fee_asset=row.fee_asset,
+        realised=row.realised,
+        slippage_bps=row.slippage_bps,
+        order_pk=row.order_id,
+        trade_id=row.trade_id,
+        quote=row.instrument.quote,
+        tick_size=row.instrument.tick_size,
+        lot_step=row.instrument.lot_step,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldRow:
+    """An open position in one instrument, valued at a price the caller has. Amounts in the quote currency."""
+
+    account: str
+    quantity: Decimal
+    average_price: Decimal
+    value: Decimal | None
+    unrealised: Decimal | None
+    realised: Decimal
+    fees: Decimal
+    opened_at: datetime | None
+
+
+def held(instrument_pk: int, price: float | None) -> HeldRow | None:
+    """The open position in an instrument, if any. One query."""
+    rows = Position.objects.filter(_mine(), instrument_id=instrument_pk, opened_at__isnull=False)
+    row = rows.select_related("account").first()
+    if row is None or not row.quantity:
+        return None
+    value = None if price is None else EXACT.multiply(row.quantity, to_decimal(price))
+    return HeldRow(
+        account=row.account.name,
+        quantity=row.quantity,
+        average_price=row.cost / row.quantity,
+        value=value,
+        unrealised=None if value is None else value - row.cost,
+        realised=row.realised,
+        fees=row.fees,
+        opened_at=row.opened_at,
+    )
+
+
+def marks(instrument_pk: int, since: datetime, limit: int = 400) -> list[dict[str, Any]]:
+    """Fills of an instrument for the chart, oldest first; quantities and prices as text, they are money."""
+    rows = Fill.objects.filter(_mine(), instrument_id=instrument_pk, at__gte=since).order_by("-at")[:limit]
+    return [
+        {
+            "ts": int(row.at.timestamp()),
+            "side": row.side,
+            "price": str(row.price),
+            "quantity": str(row.quantity),
+            "order": row.order_id,
+        }
+        for row in reversed(rows)
+    ]
+
+
+RANGES: Final = {
+    "1d": timedelta(days=1),
+    "1w": timedelta(days=7),
+    "1m": timedelta(days=30),
+    "3m": timedelta(days=91),
+    "all": None,
+}
+_MOST_POINTS: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Equity over time, thinned to a readable number of points; the newest is always kept."""
+
+    currency: str
+    at: tuple[datetime, ...]
+    equity: tuple[Decimal, ...]
+
+
+def equity_curve(now: datetime, span: timedelta | None, asset_type: str = "") -> Curve:
+    """The sum over the accounts of one currency (that of most accounts). Two queries."""
+    accounts = Account.objects.filter(is_demo=is_demo_feed(), mode=Account.Mode.PAPER)
+    if asset_type:
+        accounts = accounts.filter(asset_type=asset_type)
+    by_currency: dict[str, list[int]] = {}
+    for pk, currency in accounts.values_list("pk", "currency"):
+        by_currency.setdefault(currency, []).append(pk)
+    if not by_currency:
+        return Curve("", (), ())
+    currency, pks = max(by_currency.items(), key=lambda item: len(item[1]))
+    rows = EquityPoint.objects.filter(account_id__in=pks)
+    if span is not None:
+        rows = rows.filter(at__gte=now - span)
+    times, sums = _summed(list(rows.order_by("at").values_list("at", "account_id", "equity")), len(pks))
+    step = max(1, len(times) // _MOST_POINTS)
+    keep = [index for index in range(len(times)) if index % step == 0 or index == len(times) - 1]
+    return Curve(currency, tuple(times[i] for i in keep), tuple(sums[i] for i in keep))
+
+
+def _summed(
+    points: list[tuple[datetime, int, Decimal]], accounts: int
+) -> tuple[list[datetime], list[Decimal]]:
+    """Each account counts with its newest value; the curve starts when all have one."""
+    newest: dict[int, Decimal] = {}
+    times: list[datetime] = []
+    sums: list[Decimal] = []
+    for at, account, equity in points:
+        newest[account] = equity
+        if len(newest) < accounts:
+            continue
+        total = sum(newest.values(), Decimal(0))
+        if times and times[-1] == at:
+            sums[-1] = total
+        else:
+            times.append(at)
+            sums.append(total)
+    return times, sums

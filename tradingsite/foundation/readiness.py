@@ -1,0 +1,75 @@
+"""Is this process able to serve? Which part is not, and nothing more: anybody may ask."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from django.core.cache import cache
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django_q.brokers import get_broker
+
+from tradingsite.foundation import clock, ids
+
+logger = logging.getLogger(__name__)
+
+_MIGRATED_FOR_S = 60.0  # reading all migration files takes a while, and they do not come and go
+
+_migrated_until = float("-inf")
+
+
+def components() -> dict[str, bool]:
+    """Name -> whether it works, for database, migrations, cache and queue."""
+    return {name: _works(name, check) for name, check in _checks.items()}
+
+
+def forget() -> None:
+    """Look at the migrations again next time."""
+    global _migrated_until
+    _migrated_until = float("-inf")
+
+
+def _works(name: str, check: Callable[[], bool]) -> bool:
+    try:
+        return check()
+    except Exception:  # noqa: BLE001  whatever a broken part raises, the answer is that it is broken
+        logger.warning("Not ready: %s", name, exc_info=True)
+        return False
+
+
+def _database() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        return bool(cursor.fetchone() == (1,))
+
+
+def _migrations() -> bool:
+    global _migrated_until
+    if clock.monotonic() < _migrated_until:
+        return True
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        return False
+    _migrated_until = clock.monotonic() + _MIGRATED_FOR_S
+    return True
+
+
+def _cache() -> bool:
+    key, value = "readiness", ids.request_id()
+    cache.set(key, value, 10)
+    # Another process may have written in between: what matters is that something comes back.
+    return cache.get(key) is not None
+
+
+def _queue() -> bool:
+    get_broker().queue_size()
+    return True
+
+
+_checks: dict[str, Callable[[], bool]] = {
+    "database": _database,
+    "migrations": _migrations,
+    "cache": _cache,
+    "queue": _queue,
+}

@@ -1,0 +1,84 @@
+"""Alerts and the audit log."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.db.models import Max, Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from orchestrator.selectors.pages import pairs, page_of
+from tradingsite.foundation import alerts as service
+from tradingsite.foundation import audit, clock, selectors
+from tradingsite.foundation.errors import Invalid
+from tradingsite.foundation.roles import Role
+from tradingsite.foundation.web import done, fragment, page_number, posts, reads, version_of
+
+PAGE_SIZE: Final = 50
+STATES: Final = {"open": ("open",), "acknowledged": ("acknowledged",), "resolved": ("resolved",), "all": ()}
+
+
+def _state(request: HttpRequest) -> str:
+    state = request.GET.get("state", "open")
+    if state not in STATES:
+        raise Invalid(_("There is no state %(status)s.") % {"status": state[:20]})
+    return state
+
+
+def _alerts(request: HttpRequest) -> dict[str, Any]:
+    state, number = _state(request), page_number(request)
+    start = (number - 1) * PAGE_SIZE
+    found = selectors.alerts(status=STATES[state])[start : start + PAGE_SIZE + 1]
+    page = page_of([selectors.alert_row(alert) for alert in found], number, PAGE_SIZE)
+    return {"page": page, "rows": page.rows, "state_name": state, "version": _alert_version(request)}
+
+
+def _alert_version(request: HttpRequest) -> str:
+    facts = selectors.alerts().order_by().aggregate(newest=Max("pk"), seen=Max("last_seen_at"), ack=Max("acknowledged_at"), end=Max("resolved_at"), count=Sum("count"))  # fmt: skip
+    return version_of(*facts.values(), _state(request), page_number(request))
+
+
+@reads
+def alerts(request: HttpRequest) -> HttpResponse:
+    """The inbox, open ones by default."""
+    words = [("open", _("Open")), ("acknowledged", _("Acknowledged")), ("resolved", _("Resolved")), ("all", _("All"))]
+    return render(request, "pages/alerts.html", {**_alerts(request), "states": words})
+
+
+@reads
+def alert_rows(request: HttpRequest) -> HttpResponse:
+    """The list alone, or 204."""
+    return fragment(request, "pages/_alert_rows.html", _alert_version(request), lambda: _alerts(request))
+
+
+@posts(Role.OPERATOR)
+def alert_acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
+    """Somebody has seen it. Twice is once."""
+    alert = service.acknowledge(pk, audit.actor_of(request), clock.now())
+    return done(request, _("Acknowledged: %(title)s") % {"title": service.title(alert)}, "pages:alerts")
+
+
+@reads
+def audit_log(request: HttpRequest) -> HttpResponse:
+    """Who did what, newest first."""
+    number = page_number(request)
+    wanted = {key: request.GET.get(key, "")[:80] for key in ("action", "actor")}
+    start = (number - 1) * PAGE_SIZE
+    found = selectors.audit_events(**wanted)[start : start + PAGE_SIZE + 1]
+    page = page_of([_audit_row(selectors.audit_row(event)) for event in found], number, PAGE_SIZE)
+    return render(request, "pages/audit.html", {"page": page, "rows": page.rows, "wanted": wanted})
+
+
+def _audit_row(row: selectors.AuditRow) -> dict[str, Any]:
+    before, after = dict(pairs(row.before)), dict(pairs(row.after))
+    names = dict.fromkeys([*before, *after])
+    changes = [(name, before.get(name, ""), after.get(name, "")) for name in names if before.get(name) != after.get(name)]
+    return {"row": row, "changes": changes}
+
+
+@reads
+def audit_check(request: HttpRequest) -> HttpResponse:
+    """Verify the newest part of the chain now, and say what was found."""
+    return render(request, "pages/audit_check.html", {"report": audit.verify(limit=5000)})

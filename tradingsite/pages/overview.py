@@ -1,0 +1,168 @@
+"""The overview: does anything need me, what is it worth, what happened and why, what comes next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from assets.markets.selectors import pages as markets
+from assets.trading.selectors import books
+from assets.trading.selectors import pages as trading
+from orchestrator import plugins
+from orchestrator.selectors import pages as workflows
+from orchestrator.selectors import pages_decisions as decisions
+from orchestrator.selectors.pages_health import queue
+from tradingsite.foundation import clock, selectors
+from tradingsite.foundation.errors import Invalid
+from tradingsite.foundation.web import fragment, pulse, reads, version_of
+from tradingsite.pages import nav
+
+RANGES = (("1d", "1D"), ("1w", "1W"), ("1m", "1M"), ("3m", "3M"), ("all", "All"))
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something that needs a person: what, since when, and one way on."""
+
+    severity: str
+    text: str
+    since: datetime | None
+    url: str
+    link: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AssetRow:
+    """One asset type: its workflows and its account."""
+
+    key: str
+    title: str
+    workflows: tuple[workflows.WorkflowRow, ...]
+    book: books.AccountBook | None
+
+    @property
+    def status(self) -> str:
+        states = [row.status for row in self.workflows]
+        return next((state for state in ("halted", "active", "paused", "draft") if state in states), "draft")
+
+    @property
+    def next_run_at(self) -> datetime | None:
+        return min((row.next_run_at for row in self.workflows if row.next_run_at and row.is_open), default=None)
+
+    @property
+    def last_run_at(self) -> datetime | None:
+        return max((row.last_run_at for row in self.workflows if row.last_run_at), default=None)
+
+    @property
+    def last_result(self) -> str:
+        rows = [row for row in self.workflows if row.last_run_at]
+        return max(rows, key=lambda row: row.last_run_at).last_result if rows else ""  # type: ignore[arg-type,return-value]
+
+    @property
+    def interval_s(self) -> float | None:
+        return min((row.interval_s for row in self.workflows if row.interval_s), default=None)
+
+
+class Facts:
+    """What the parts of the page share, read once per request."""
+
+    def __init__(self) -> None:
+        self.now = clock.now()
+        self.workflows = workflows.workflows(self.now, with_counts=False)
+        self.books = books.all_books(self.now)
+
+    def assets(self) -> tuple[AssetRow, ...]:
+        by_type = {book.asset_type: book for book in self.books}
+        return tuple(
+            AssetRow(
+                key=key,
+                title=nav.asset_title(key),
+                workflows=tuple(row for row in self.workflows if row.asset_type == key),
+                book=by_type.get(key),
+            )
+            for key in plugins.asset_types()
+        )
+
+
+def _top(facts: Facts) -> dict[str, Any]:
+    blocks = books.totals(facts.books)
+    return {"needs": _needs(facts), "checked_at": facts.now, "blocks": blocks, "run_counts": queue(facts.now)}
+
+
+def _version() -> str:
+    """One question for the whole page: has anything it shows changed?"""
+    return version_of(
+        *pulse(
+            *markets.MARKET_PULSE,
+            *trading.TRADING_PULSE,
+            *workflows.WORKFLOW_PULSE,
+            *workflows.RUN_PULSE,
+            *workflows.DECISION_PULSE,
+            *selectors.ALERT_PULSE,
+        )
+    )
+
+
+def _needs(facts: Facts) -> list[Need]:
+    rank = {"critical": 0, "warning": 1, "info": 2}
+    needs = [
+        Need(row.severity, row.title, row.first_seen_at, reverse("pages:alerts"), _("Look"))
+        for row in selectors.attention(8)
+        if row.status == "open" and row.severity != "info"
+    ]
+    for row in facts.workflows:
+        if row.status == "halted" or row.failures:
+            text = _("%(name)s failed %(count)s times in a row") % {"name": row.name, "count": row.failures}
+            if row.status == "halted":
+                text = _("%(name)s is halted") % {"name": row.name}
+            url = reverse("pages:workflow", args=[row.pk])
+            needs.append(Need("warning", text, row.last_run_at, url, _("Open")))
+    needs.sort(key=lambda need: rank.get(need.severity, 3))
+    return needs[:8]
+
+
+def _activity(rows: tuple[workflows.WorkflowRow, ...]) -> dict[str, Any]:
+    newest = list(decisions.newest_by_workflow().values())
+    return {"decisions": newest[:6], "upcoming": workflows.soonest(rows)}
+
+
+@reads
+def overview(request: HttpRequest) -> HttpResponse:
+    """The page. Each part has its own version, so each refreshes on its own."""
+    span = request.GET.get("range", "1m")
+    if span not in dict(RANGES):
+        raise Invalid(_("There is nothing called %(value)s to filter by.") % {"value": span[:30]})
+    facts = Facts()
+    context = {
+        **_top(facts), **_activity(facts.workflows), "assets": facts.assets(), "version": _version(),
+        "range": span, "ranges": RANGES,
+    }  # fmt: skip
+    return render(request, "pages/overview.html", context)
+
+
+@reads
+def top(request: HttpRequest) -> HttpResponse:
+    """Attention list and key figures, or 204."""
+    return fragment(request, "pages/_overview_top.html", _version(), lambda: _top(Facts()))
+
+
+@reads
+def assets_part(request: HttpRequest) -> HttpResponse:
+    """The table of asset types, or 204."""
+    return fragment(request, "pages/_overview_assets.html", _version(), lambda: {"assets": Facts().assets()})
+
+
+@reads
+def activity(request: HttpRequest) -> HttpResponse:
+    """What each workflow decided last and what comes next, or 204."""
+
+    def build() -> dict[str, Any]:
+        return _activity(workflows.workflows(clock.now(), with_counts=False))
+
+    return fragment(request, "pages/_overview_activity.html", _version(), build)
