@@ -116,7 +116,17 @@ class WorkflowAdmin(ReadOnly):
 
 @admin.register(Run)
 class RunAdmin(ReadOnly):
-    list_display = ("id", "workflow", "slot_at", "status", "cause", "lane", "started_at", "finished_at", "error_code")
+    list_display = (
+        "id",
+        "workflow",
+        "slot_at",
+        "status",
+        "cause",
+        "lane",
+        "started_at",
+        "finished_at",
+        "error_code",
+    )
     list_filter = ("status", "lane", "cause")
     list_select_related = ("workflow",)
     search_fields = ("workflow__slug", "error_code", "worker")
@@ -138,7 +148,16 @@ class RunAdmin(ReadOnly):
 
 @admin.register(Decision)
 class DecisionAdmin(ReadOnly):
-    list_display = ("id", "workflow", "decided_at", "action", "cause", "interval_after_s", "next_run_at", "fold_count")
+    list_display = (
+        "id",
+        "workflow",
+        "decided_at",
+        "action",
+        "cause",
+        "interval_after_s",
+        "next_run_at",
+        "fold_count",
+    )
     list_filter = ("action", "cause", "rule_version")
     list_select_related = ("workflow",)
     search_fields = ("workflow__slug",)
@@ -147,7 +166,16 @@ class DecisionAdmin(ReadOnly):
 
 @admin.register(HealthEvent)
 class HealthEventAdmin(ReadOnly):
-    list_display = ("component", "subject", "code", "severity", "opened_at", "closed_at", "remedy", "remedy_count")
+    list_display = (
+        "component",
+        "subject",
+        "code",
+        "severity",
+        "opened_at",
+        "closed_at",
+        "remedy",
+        "remedy_count",
+    )
     list_filter = ("component", "severity", "code")
     search_fields = ("subject", "code")
     date_hierarchy = "opened_at"

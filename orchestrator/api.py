@@ -305,7 +305,9 @@ urlpatterns = [
     *path_both("orchestrator/start", Start.as_view(), "start"),
     *path_both("orchestrator/stop", Stop.as_view(), "stop"),
     *path_both("orchestrator/recommendations", Recommendations.as_view(), "recommendations"),
-    *path_both("orchestrator/recommendations/<str:asset_type>", RecommendationsOfType.as_view(), "recommendations-of"),
+    *path_both(
+        "orchestrator/recommendations/<str:asset_type>", RecommendationsOfType.as_view(), "recommendations-of"
+    ),
     *path_both("orchestrator/metrics", Metrics.as_view(), "metrics"),
     *path_both("orchestrator/health", Health.as_view(), "health"),
     *path_both("workflows", WorkflowList.as_view(), "workflows"),

@@ -99,8 +99,11 @@ class Catalogue:
     def __init__(self) -> None:
         self._known: dict[int, Known] = {}
 
-    def candidates(self, now: datetime) -> list[Candidate]:
-        """Active workflows without an open run, and those that are due again although theirs is still open."""
+    def candidates(self, now: datetime, hot: Mapping[int, bool | None] | None = None) -> list[Candidate]:
+        """Active workflows without an open run, and those that are due again although theirs is still open.
+
+        `hot`: by pk, whether volatility was above its threshold in the decision in force.
+        """
         rows = list(
             Workflow.objects.filter(status=Workflow.Status.ACTIVE).order_by("pk").values_list(*_MOVING)
         )
@@ -118,7 +121,8 @@ class Catalogue:
                 continue  # edited between the two reads: next tick
             if slot_at is not None and (now - slot_at).total_seconds() < (row[3] or known.bounds.base_s):
                 continue  # busy and not due again: there is nothing to decide
-            found.append(_candidate(known, row, is_open=slot_at is not None))
+            was_hot = hot.get(row[0]) if hot else None
+            found.append(_candidate(known, row, is_open=slot_at is not None, was_hot=was_hot))
         return found
 
     def _is_known(self, pk: int, version: int) -> bool:
@@ -158,7 +162,7 @@ def _known(
     )  # fmt: skip
 
 
-def _candidate(known: Known, row: tuple[Any, ...], *, is_open: bool) -> Candidate:
+def _candidate(known: Known, row: tuple[Any, ...], *, is_open: bool, was_hot: bool | None) -> Candidate:
     _pk, _version, last, interval, failures, quarantined, mean, value, samples, asked_at, asked_by = row
     return Candidate(
         known=known,
@@ -169,7 +173,7 @@ def _candidate(known: Known, row: tuple[Any, ...], *, is_open: bool) -> Candidat
         history=History(
             last_run_at=last, interval_s=interval, consecutive_failures=failures, quarantined_until=quarantined,
             mean_duration_s=mean, run_value=value, run_value_samples=samples, manual_requested_at=asked_at,
-            open_run=is_open,
+            open_run=is_open, was_hot=was_hot,
         ),
         requested_by=asked_by,
     )  # fmt: skip

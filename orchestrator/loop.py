@@ -7,18 +7,19 @@ lease, so a leader that was replaced cannot write any more.
 from __future__ import annotations
 
 import logging
-from collections import deque
+import math
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, transaction
 
 from orchestrator.conf import conf
-from orchestrator.engine.counterfactuals import counterfactuals
+from orchestrator.engine.cadence import is_hot
+from orchestrator.engine.capacity import Demand, shadow_price
 from orchestrator.engine.fold import fold_key
 from orchestrator.engine.serialise import decision_to_row
-from orchestrator.engine.types import Action, Cause, Counterfactual, HostLoad
+from orchestrator.engine.types import Action, Cause, HostLoad
 from orchestrator.evaluation import Catalogue, Evaluated, Probe, Trouble, evaluate
 from orchestrator.services import control, decisions, findings, leases, runs, workflows
 from orchestrator.services.dbtime import truncated_to_ms
@@ -29,6 +30,7 @@ from tradingsite.foundation import clock
 log = logging.getLogger(__name__)
 
 LEASE = "leader"
+_REPRICE_EVERY = timedelta(seconds=30)
 
 
 class LostOffice(Exception):
@@ -45,6 +47,7 @@ class TickReport:
     planned: int = 0
     swept: int = 0
     troubles: int = 0
+    next_due_at: datetime | None = None  # the earliest run any waiting workflow is planned for
     seconds: float = 0.0
 
 
@@ -57,6 +60,7 @@ class _Standing:
     repeats: int
     written_at: datetime
     seen_at: datetime
+    was_hot: bool | None = None  # None: decided by somebody else, before we took office
 
 
 @dataclass(slots=True)
@@ -78,14 +82,12 @@ class Loop:
         probe: Probe,
         enqueue: runs.Ring = runs.ring,
         monitor: Callable[[datetime], object] | None = None,
-        explain_budget_s: float = 0.05,
     ) -> None:
         """`enqueue` tells workers about queued runs (their ids). The leader calls `monitor` after each sweep.
         `explain_budget_s` is how long a tick may spend on counterfactuals; what is left is done in later ticks, 0 does
         without."""
         self.holder = holder
         self._probe, self._ring, self._monitor = probe, enqueue, monitor
-        self._explain_budget_s = explain_budget_s
         self._epoch: int | None = None
         self._leave()
 
@@ -106,8 +108,9 @@ class Loop:
         self._catalogue = Catalogue()
         self._standing: dict[int, _Standing] = {}
         self._bad: dict[int, _Bad] = {}
-        self._unexplained: deque[tuple[int, Evaluated, HostLoad, datetime]] = deque(maxlen=20_000)
         self._swept_at: datetime | None = None
+        self._price = 0.0
+        self._priced_at: datetime | None = None
 
     def _in_office(self, now: datetime) -> bool:
         c = conf()
@@ -163,21 +166,28 @@ class Loop:
 
     def _lead(self, now: datetime, began: float) -> TickReport:
         switch = control.current().position
-        load = self._probe.read()
+        load = replace(self._probe.read(), shadow_price=self._price)
+        hot = {pk: standing.was_hot for pk, standing in self._standing.items()}
         candidates = [
-            item for item in self._catalogue.candidates(now) if not self._is_resting(item.known.pk, now)
+            item for item in self._catalogue.candidates(now, hot) if not self._is_resting(item.known.pk, now)
         ]
         done, troubles = evaluate(candidates, load, switch, now)
         self._note_troubles(troubles, done, now)
+        self._reprice(done, load.workers, now)
         due = self._most_urgent(item for item in done if item.decision.action is Action.RUN)
         new = self._new(done, due, now)
         planned = self._write(new, due, load, now)
         swept = self._sweep_if_due(now)
-        self._explain()
         return TickReport(
             leader=True, evaluated=len(done), decisions_stored=len(new), planned=planned, swept=swept,
-            troubles=len(self._bad), seconds=clock.monotonic() - began,
+            troubles=len(self._bad), next_due_at=_next_due(done, now), seconds=clock.monotonic() - began,
         )  # fmt: skip
+
+    def _reprice(self, done: Sequence[Evaluated], workers: int, now: datetime) -> None:
+        """Every half minute: how much all that may wait must stretch so that it fits the workers. Acts from the next tick."""
+        if self._priced_at is None or now - self._priced_at >= _REPRICE_EVERY:
+            self._priced_at = now
+            self._price = shadow_price([_demand(item) for item in done], workers=workers)
 
     def _most_urgent(self, due: Iterable[Evaluated]) -> list[Evaluated]:
         """A bounded number of runs per tick, most urgent first; the rest is still due in the next tick."""
@@ -228,8 +238,9 @@ class Loop:
             runs.enqueue(planned, now, ring=self._ring)
             _forget_requests(due, now)
         for (item, key), pk in zip(new, ids, strict=True):
-            self._standing[item.candidate.known.pk] = _Standing(pk, key, 0, now, now)
-            self._unexplained.append((pk, item, load, now))
+            self._standing[item.candidate.known.pk] = _Standing(
+                pk, key, 0, now, now, is_hot(item.decision.factors)
+            )
         return len(planned)
 
     def _due_folds(self, now: datetime | None, ended: Container[int] = ()) -> list[Fold]:
@@ -237,7 +248,8 @@ class Loop:
         wait = timedelta(seconds=conf().fold_flush_s)
         folds = []
         for pk, standing in self._standing.items():
-            if standing.repeats and (now is None or now - standing.written_at >= wait or pk in ended):
+            is_fresh = now is not None and timedelta(0) <= now - standing.written_at < wait
+            if standing.repeats and (not is_fresh or pk in ended):
                 folds.append(
                     Fold(
                         decision_id=standing.decision_id,
@@ -248,25 +260,6 @@ class Loop:
                 standing.repeats, standing.written_at = 0, now or standing.seen_at
         return folds
 
-    def _explain(self) -> None:
-        """Counterfactuals cost some hundred decisions each: within the budget now, the rest in later ticks."""
-        if self._explain_budget_s <= 0:
-            self._unexplained.clear()
-        if not self._unexplained:
-            return
-        until = clock.monotonic() + self._explain_budget_s
-        found: list[tuple[int, Sequence[Counterfactual]]] = []
-        while self._unexplained and (not found or clock.monotonic() < until):
-            pk, item, load, at = self._unexplained.popleft()
-            answer = counterfactuals(
-                item.subject, item.conditions, item.exposure, load, item.history, at, item.decision
-            )
-            if answer:
-                found.append((pk, answer))
-        with transaction.atomic():
-            self._fence()
-            decisions.add_counterfactuals(found)
-
     def _sweep_if_due(self, now: datetime) -> int:
         if self._swept_at is not None and timedelta(0) <= now - self._swept_at < timedelta(
             seconds=conf().sweep_s
@@ -275,9 +268,18 @@ class Loop:
         self._fence()
         self._swept_at = now
         report = self.sweep()
-        if self._monitor is not None:
-            self._monitor(now)
+        self._watch(now)
         return report.total
+
+    def _watch(self, now: datetime) -> None:
+        if self._monitor is None:
+            return
+        try:
+            self._monitor(now)
+        except DatabaseError:
+            raise
+        except Exception:  # planning goes on whatever the watchman stumbles over
+            log.exception("the health monitor failed")
 
     def sweep(self) -> SweepReport:
         """Treat overdue runs by the database's clock."""
@@ -287,7 +289,10 @@ class Loop:
 
     def _is_resting(self, pk: int, now: datetime) -> bool:
         bad = self._bad.get(pk)
-        return bad is not None and now < bad.retry_at
+        if bad is None:
+            return False
+        # A wait longer than the longest was set by a clock that has since been set back.
+        return now < bad.retry_at <= now + timedelta(seconds=conf().evaluation_retry_max_s)
 
     def _note_troubles(self, troubles: Sequence[Trouble], done: Sequence[Evaluated], now: datetime) -> None:
         c = conf()
@@ -316,6 +321,22 @@ class Loop:
     def troubles(self) -> list[Trouble]:
         """Workflows that could not be evaluated when last tried."""
         return [bad.trouble for bad in self._bad.values()]
+
+
+def _demand(item: Evaluated) -> Demand:
+    """What the workflow would ask for if the machine were idle."""
+    decision, subject = item.decision, item.subject
+    load = sum(factor.contribution for factor in decision.factors if factor.code == "load")
+    may_wait = not (subject.is_trading and item.exposure.open_positions)
+    return Demand(
+        interval_s=decision.interval_s * math.exp(-load), max_s=subject.bounds.max_s,
+        cost_s=item.history.mean_duration_s or 0.0, weight=subject.load_weight if may_wait else 0.0,
+    )  # fmt: skip
+
+
+def _next_due(done: Iterable[Evaluated], now: datetime) -> datetime | None:
+    due = (item.decision.next_run_at for item in done)
+    return min((at for at in due if at is not None and at > now), default=None)
 
 
 def _row(item: Evaluated, load: HostLoad, now: datetime) -> dict[str, object]:

@@ -15,7 +15,14 @@ from orchestrator import plugins
 from orchestrator.plugins import CadenceBounds, Lane, Priority, TaskSpec, WorkflowType
 
 # A portfolio of funds is as nervous as their mean; 14 % a year is quiet.
-WATCH = Watch(asset_type=KEY, reference=0.14, threshold=0.30, band_sigmas=2.5, combine="mean")
+WATCH = Watch(
+    asset_type=KEY,
+    reference=0.14,
+    threshold=0.30,
+    band_sigmas=2.5,
+    combine="mean",
+    settle_param="quiet_open_min",
+)
 
 WORKFLOW = WorkflowType(
     key=KEY,

@@ -11,7 +11,7 @@ from assets.trading.registry import AccountSpec
 KEY = "forex"
 
 _PAIR = InstrumentSpec(
-    symbol="-", base="-", quote="-", venue="fxcm", calendar="forex", timeframe="1m", lot_step=Decimal("1000"),
+    symbol="-", base="-", quote="-", venue="fxcm", calendar="fx-week", timeframe="1m", lot_step=Decimal("1000"),
     min_quantity=Decimal("1000"), min_notional=Decimal("1"), fee_rate=Decimal("0.00004"),
 )  # fmt: skip
 

@@ -98,7 +98,7 @@ def _local(day: date, hour: int, zone: ZoneInfo) -> int:
 class ForexWeek:
     """Sunday 17:00 to Friday 17:00 in New York; the centres live on their own clocks, so every DST date is right."""
 
-    key = "forex"
+    key = "fx-week"
     periods_per_year = 260.0
     minutes_per_day = 1440
 

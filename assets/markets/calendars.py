@@ -1,9 +1,9 @@
 """When markets are open. All times aware UTC; a market is open at the opening second and closed at the closing one.
 
-    calendar = calendars.get("forex")
+    calendar = calendars.get("fx-week")
     calendar.is_open(at), calendar.next_open(at), calendar.last_edge(at), calendar.session(at) ...
 
-`24x7` and `forex` are rules; an exchange such as XNYS is data (`CalendarDay`, filled by `manage.py sync_calendars`). An
+`24x7` and `fx-week` are rules; an exchange such as XNYS is data (`CalendarDay`, filled by `manage.py sync_calendars`). An
 exchange without rows, or asked outside the days stored, is treated as closed with the reason `calendar_missing`.
 """
 
@@ -62,12 +62,12 @@ class Calendar(Protocol):
         """How many UTC dates after that of `start` up to and with that of `end` have trading."""
 
 
-RULES: Final = ("24x7", "forex")
+RULES: Final = (AlwaysOpen.key, ForexWeek.key)
 
 
 @lru_cache(maxsize=1)
 def _rules() -> dict[str, Calendar]:
-    return {"24x7": AlwaysOpen(), "forex": ForexWeek()}
+    return {AlwaysOpen.key: AlwaysOpen(), ForexWeek.key: ForexWeek()}
 
 
 _exchanges: dict[str, ExchangeDays] = {}

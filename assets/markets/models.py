@@ -22,7 +22,7 @@ class Instrument(models.Model):
     venue = models.CharField(max_length=32)  # binance, fxcm, alpaca, simulated
     base = models.CharField(max_length=16)
     quote = models.CharField(max_length=16)
-    calendar = models.CharField(max_length=16)  # 24x7, forex, XNYS
+    calendar = models.CharField(max_length=16)  # 24x7, fx-week, XNYS
     timeframe = models.CharField(max_length=4)  # the finest one its feed brings: 1m, 15m, 1d
     tick_size = ExactDecimalField()
     lot_step = ExactDecimalField()

@@ -22,7 +22,7 @@ class InstrumentSpec:
     base: str
     quote: str
     venue: str
-    calendar: str  # 24x7, forex, XNYS
+    calendar: str  # 24x7, fx-week, XNYS
     timeframe: str = "1m"  # the finest one its feed brings
     name: str = ""
     asset_type: str = ""  # filled in by `register`

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from assets.markets import calendars, hub, ratelimit, reader, staleness
@@ -64,7 +64,9 @@ class Watch:
     """How one asset type looks at its market. `observe` and `exposure` are what its `WorkflowType` registers.
 
     `reference` is the annualised volatility at which the base interval is right. The parameters
-    `volatility_threshold` and `band_sigmas` of a workflow win over the defaults here.
+    `volatility_threshold` and `band_sigmas` of a workflow win over the defaults here. `settle_param` names a parameter in
+    minutes: for so long after an opening the market counts as still closed, because nothing would be traded yet and a run
+    at the opening bell would be wasted (markets without sessions inside the day only).
     """
 
     asset_type: str
@@ -74,6 +76,7 @@ class Watch:
     combine: Combine = "max"
     weights: Weights | None = None
     stop_ratio: StopRatio | None = None
+    settle_param: str = ""
     _groups: dict[tuple[str, ...], _Group] = field(default_factory=dict)
     _stakes: Stakes | None = None
     _quotas: dict[str, tuple[datetime, float]] = field(default_factory=dict)
@@ -94,7 +97,10 @@ class Watch:
                     _age_s(group, now),
                     self._quota(group.rows, now),
                 )
-            answer[workflow.pk] = self._conditions(workflow, *groups[wanted])
+            group, market, age_s, quota = groups[wanted]
+            if self.settle_param:
+                market = _settled(market, float(workflow.params.get(self.settle_param, 0.0)), now)
+            answer[workflow.pk] = self._conditions(workflow, group, market, age_s, quota)
         return answer
 
     def exposure(self, workflows: Sequence[WorkflowView], now: datetime) -> Mapping[int, Exposure]:
@@ -241,6 +247,22 @@ def _calendar(key: str, now: datetime) -> _Market:
         activity=calendar.activity(now),
         last_edge_at=calendar.last_edge(now),
     )
+
+
+def _settled(market: _Market, minutes: float, now: datetime) -> _Market:
+    """The market with its openings put off by so many minutes."""
+    if minutes <= 0.0:
+        return market
+    wait = timedelta(minutes=minutes)
+    if not market.is_open:
+        opens = market.next_open_at
+        return replace(market, next_open_at=None if opens is None else opens + wait)
+    if market.last_edge_at is None:
+        return market
+    settled_at = market.last_edge_at + wait
+    if now < settled_at:
+        return replace(market, is_open=False, closed_reason="opening", next_open_at=settled_at)
+    return replace(market, last_edge_at=settled_at)
 
 
 def _age_s(group: _Group, now: datetime) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from assets.markets.selectors import pages as markets
 from assets.trading.selectors import books
@@ -135,10 +136,11 @@ def instrument(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _chart_strings() -> dict[str, str]:
     return {
-        "open": _("O"), "high": _("H"), "low": _("L"), "close": _("C"), "volume": _("Vol"),
+        "open": pgettext("chart", "O"), "high": pgettext("chart", "H"), "low": pgettext("chart", "L"),
+        "close": pgettext("chart", "C"), "volume": pgettext("chart", "Vol"),
+        "buy": pgettext("chart", "B"), "sell": pgettext("chart", "S"),
         "failed": _("The chart could not be loaded. The table below shows the same bars."),
         "empty": _("No candles are stored for this timeframe yet."),
-        "buy": _("B"), "sell": _("S"),
     }  # fmt: skip
 
 

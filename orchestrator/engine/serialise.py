@@ -92,7 +92,6 @@ def decision_to_row(
     load: HostLoad,
     history: History,
     now: datetime,
-    counterfactuals: Sequence[Counterfactual] = (),
 ) -> dict[str, Any]:
     """The columns of a stored decision except its workflow. Times stay datetimes; JSON columns hold JSON values."""
     return {
@@ -109,7 +108,6 @@ def decision_to_row(
         "log_interval": decision.log_interval,
         "factors": [factor_json(factor) for factor in decision.factors],
         "gates": [gate_json(gate) for gate in decision.gates],
-        "counterfactuals": [counterfactual_json(item) for item in counterfactuals],
         "inputs": inputs_json(subject, conditions, exposure, load, history),
         "inputs_as_of": conditions.as_of,
         "data_age_s": to_json(conditions.data_age_s),

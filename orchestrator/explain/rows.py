@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from orchestrator.explain import machine, reading
+from orchestrator.explain.alternatives import alternatives
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -240,7 +241,7 @@ def _input_text(code: str, value: float) -> str:
 def counterfactuals(row: Any) -> list[CounterfactualText]:
     """What would have given another answer, changes of the action first."""
     action = str(reading.get(row, "action", ""))
-    return [_counterfactual(item, action) for item in reading.items(row, "counterfactuals")]
+    return [_counterfactual(item, action) for item in alternatives(row)]
 
 
 def _counterfactual(item: Mapping[str, Any], action: str) -> CounterfactualText:

@@ -40,7 +40,6 @@ class Migration(migrations.Migration):
                 ('log_interval', models.FloatField()),
                 ('factors', models.JSONField(default=list)),
                 ('gates', models.JSONField(default=list)),
-                ('counterfactuals', models.JSONField(default=list)),
                 ('inputs', models.JSONField(default=dict)),
                 ('inputs_as_of', models.DateTimeField(blank=True, null=True)),
                 ('data_age_s', models.FloatField(blank=True, null=True)),

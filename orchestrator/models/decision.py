@@ -30,7 +30,6 @@ class Decision(models.Model):
     log_interval = models.FloatField()  # = sum of the factors' contributions
     factors = models.JSONField(default=list)  # [{code, value, threshold, contribution}]
     gates = models.JSONField(default=list)  # those that held: [{code, value, limit}]
-    counterfactuals = models.JSONField(default=list)  # [{code, value, needed, action}]
     inputs = models.JSONField(default=dict)  # conditions, exposure, load, history as seen
     inputs_as_of = models.DateTimeField(null=True, blank=True)
     data_age_s = models.FloatField(null=True, blank=True)

@@ -175,9 +175,9 @@ def workflow_revert(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @posts(Role.OPERATOR)
-def workflow_act(request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+def workflow_act(request: HttpRequest, number: str, verb: str) -> HttpResponse:
     """Pause, resume, halt, run now, entries on and off. Doing it twice changes nothing."""
-    actor, now = audit.actor_of(request), clock.now()
+    actor, now, pk = audit.actor_of(request), clock.now(), int(number)
     row = reads_.workflow(pk, now)
     facts = {"name": row.name}
     if verb == "pause":

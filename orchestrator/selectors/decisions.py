@@ -12,6 +12,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from orchestrator import explain
+from orchestrator.explain.alternatives import alternatives
 from orchestrator.models import Decision, Run
 from tradingsite.foundation.api.shapes import OneOf
 from tradingsite.foundation.errors import NotFound
@@ -41,7 +42,9 @@ class DecisionItem:
     checks: int
     action: Action
     cause: str
-    score: Annotated[float, "natural logarithm of the interval in seconds: the sum of the factors' contributions"]
+    score: Annotated[
+        float, "natural logarithm of the interval in seconds: the sum of the factors' contributions"
+    ]
     guards: list[str]
     interval_before_s: float | None
     interval_after_s: float
@@ -104,7 +107,9 @@ class DecisionDetail:
     checks: int
     action: Action
     cause: str
-    score: Annotated[float, "natural logarithm of the interval in seconds: the sum of the factors' contributions"]
+    score: Annotated[
+        float, "natural logarithm of the interval in seconds: the sum of the factors' contributions"
+    ]
     factors: list[FactorItem]
     guards: list[GuardItem]
     counterfactuals: list[CounterfactualItem]
@@ -157,11 +162,14 @@ def one(pk: int) -> DecisionDetail:
         raise NotFound(_("There is no decision %(id)s.") % {"id": pk})
     return DecisionDetail(
         **_fields(row),
-        factors=[FactorItem(**_picked(factor, "code", "value", "threshold", "contribution")) for factor in row.factors],
+        factors=[
+            FactorItem(**_picked(factor, "code", "value", "threshold", "contribution"))
+            for factor in row.factors
+        ],
         guards=[GuardItem(**_picked(gate, "code", "value", "limit")) for gate in row.gates],
         counterfactuals=[
             CounterfactualItem(**_picked(item, "code", "value", "needed", "action", "interval_s"))
-            for item in row.counterfactuals
+            for item in alternatives(row)
         ],
         inputs=row.inputs,
         data_age_s=row.data_age_s,
@@ -202,5 +210,7 @@ def _picked(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _run(decision_id: int) -> DecisionRun | None:
-    found = Run.objects.filter(decision_id=decision_id).order_by("pk").values("id", "status", "changed").first()
+    found = (
+        Run.objects.filter(decision_id=decision_id).order_by("pk").values("id", "status", "changed").first()
+    )
     return DecisionRun(**found) if found else None

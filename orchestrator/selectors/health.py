@@ -89,7 +89,9 @@ class OrchestratorHealth:
 def health(now: datetime) -> OrchestratorHealth:
     """Five queries."""
     rank = {"critical": 0, "warning": 1, "info": 2}
-    opened = sorted(HealthEvent.objects.filter(closed_at=None), key=lambda row: (rank.get(row.severity, 3), row.pk))
+    opened = sorted(
+        HealthEvent.objects.filter(closed_at=None), key=lambda row: (rank.get(row.severity, 3), row.pk)
+    )
     healed = HealthEvent.objects.exclude(remedy="").order_by("-remedy_at", "-pk")[:HISTORY]
     alive = beats(now)
     parts = _components(alive, opened)
@@ -113,7 +115,9 @@ def _components(alive: Iterable[Beat], opened: Iterable[HealthEvent]) -> list[Co
     living: dict[str, bool] = {}
     for beat in alive:
         living[beat.role] = living.get(beat.role, False) or beat.is_alive
-    states = {role: "off" if role not in living else "ok" if living[role] else "missing" for role in REQUIRED_ROLES}
+    states = {
+        role: "off" if role not in living else "ok" if living[role] else "missing" for role in REQUIRED_ROLES
+    }
     states |= {role: "ok" if is_alive else "missing" for role, is_alive in living.items()}
     codes: dict[str, list[str]] = {}
     for row in opened:
@@ -121,7 +125,9 @@ def _components(alive: Iterable[Beat], opened: Iterable[HealthEvent]) -> list[Co
         codes.setdefault(name, []).append(row.code)
         severity = "ok" if row.severity == "info" else row.severity
         states[name] = max(states.get(name, "ok"), severity, key=_WORSE.__getitem__)
-    return [ComponentItem(name=name, state=state, findings=codes.get(name, [])) for name, state in states.items()]
+    return [
+        ComponentItem(name=name, state=state, findings=codes.get(name, [])) for name, state in states.items()
+    ]
 
 
 def _component_of(row: HealthEvent, known: Iterable[str]) -> str:

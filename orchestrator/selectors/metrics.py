@@ -115,7 +115,9 @@ def _finished(pks: Sequence[int], since: datetime) -> Any:
 
 def _counts(pks: Sequence[int], since: datetime) -> dict[int, dict[str, int]]:
     counts: dict[int, dict[str, int]] = defaultdict(dict)
-    for pk, status, count in _finished(pks, since).values_list("workflow_id", "status").annotate(n=Count("pk")):
+    for pk, status, count in (
+        _finished(pks, since).values_list("workflow_id", "status").annotate(n=Count("pk"))
+    ):
         counts[pk][status] = count
     return counts
 

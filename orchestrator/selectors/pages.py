@@ -11,8 +11,8 @@ from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 
 from orchestrator import plugins
-from orchestrator.selectors.words import cause_word
 from orchestrator.models import ProcessBeat, Run, Workflow, WorkflowEvent, WorkflowRevision
+from orchestrator.selectors.words import cause_word
 from tradingsite.foundation.errors import NotFound
 from tradingsite.foundation.web import pulse, version_of
 

@@ -68,7 +68,9 @@ def of_type(asset_type: str, now: datetime) -> Recommendations:
     return _recommendations(asset_type, Workflow.objects.filter(asset_type=asset_type), now)
 
 
-def for_workflow(row: Workflow, *, decisions: Iterable[Any], runs: Iterable[Any], now: datetime) -> list[Recommendation]:
+def for_workflow(
+    row: Workflow, *, decisions: Iterable[Any], runs: Iterable[Any], now: datetime
+) -> list[Recommendation]:
     """Advice for one workflow, from rows already read; none when its type is not installed."""
     try:
         kind = plugins.get(row.type_key)
@@ -76,7 +78,11 @@ def for_workflow(row: Workflow, *, decisions: Iterable[Any], runs: Iterable[Any]
         return []
     bounds = Bounds(min_s=row.min_interval_s, base_s=row.base_interval_s, max_s=row.max_interval_s)
     subject = Subject(
-        slug=row.slug, name=row.name, asset_type=row.asset_type, bounds=bounds, type_bounds=kind.bounds.as_engine()
+        slug=row.slug,
+        name=row.name,
+        asset_type=row.asset_type,
+        bounds=bounds,
+        type_bounds=kind.bounds.as_engine(),
     )
     return list(recommend(subject, decisions=decisions, runs=runs, now=now))
 

@@ -125,7 +125,8 @@ def one(pk: int) -> RunDetail:
         raise NotFound(_("There is no run %(id)s.") % {"id": pk})
     events = row.events.order_by("at", "pk").values("event", "from_status", "to_status", "at", "epoch")
     return RunDetail(
-        **_fields(row), epoch=row.epoch, code_version=row.code_version, error_detail=row.error_detail, result=row.result,
+        **_fields(row), epoch=row.epoch, code_version=row.code_version, error_detail=row.error_detail,
+        result=row.result,
         steps=[_step(step) for step in row.steps.order_by("position")],
         events=[RunEventItem(**event) for event in events],
     )  # fmt: skip

@@ -20,7 +20,10 @@ Position = Annotated[str, OneOf(*Switch)]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SwitchState:
-    """The one switch. `position` is how it acts now, `set_position` what the row says: a halt file or variable stops all."""
+    """The one switch. `position` is how it acts now, `set_position` what the row says.
+
+    They differ when a halt file or variable stops everything.
+    """
 
     position: Position
     set_position: Position
@@ -76,7 +79,7 @@ class Links:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operation:
-    """A start or stop that was carried out. `switched`: the switch was turned; `changed`: slugs of workflows that changed."""
+    """A start or stop that was carried out: was the switch turned, and which workflows (slugs) changed."""
 
     state: Annotated[str, OneOf("succeeded")]
     scope: Annotated[str, OneOf("all", "asset_type", "workflow")]

@@ -63,7 +63,9 @@ def rows(
 ) -> QuerySet[Workflow]:
     """Workflows; archived ones only when asked for by status."""
     found = Workflow.objects.all()
-    found = found.filter(status__in=list(status)) if status else found.exclude(status=Workflow.Status.ARCHIVED)
+    found = (
+        found.filter(status__in=list(status)) if status else found.exclude(status=Workflow.Status.ARCHIVED)
+    )
     if asset_type:
         found = found.filter(asset_type=asset_type)
     if type:

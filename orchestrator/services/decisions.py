@@ -10,8 +10,6 @@ from typing import Any
 
 from django.db.models import F
 
-from orchestrator.engine.serialise import counterfactual_json
-from orchestrator.engine.types import Counterfactual
 from orchestrator.models import Decision, Workflow
 from orchestrator.services.bulk import set_columns
 
@@ -52,15 +50,6 @@ def fold(folds: Iterable[Fold]) -> int:
             rows = Decision.objects.filter(pk__in=ids[start : start + _CHUNK])
             written += rows.update(fold_count=F("fold_count") + count, last_seen_at=seen_at)
     return written
-
-
-def add_counterfactuals(found: Sequence[tuple[int, Sequence[Counterfactual]]]) -> None:
-    """Complete stored decisions: (decision id, what would have changed it)."""
-    set_columns(
-        Decision,
-        ("counterfactuals",),
-        [([counterfactual_json(item) for item in items], pk) for pk, items in found],
-    )
 
 
 def current_of(workflow_ids: Iterable[int]) -> dict[int, tuple[int, str]]:

@@ -46,15 +46,15 @@ def release(name: str, holder: str, epoch: int) -> bool:
 
 
 def _take(name: str, holder: str, ttl_s: float) -> int | None:
+    free = (
+        Q(holder="")
+        | Q(holder=holder)
+        | Q(expires_at__lte=dbtime.now_expression())
+        | Q(expires_at__gt=dbtime.in_seconds(ttl_s * _PLAUSIBLE_TERMS))
+    )
+    if not Lease.objects.filter(free, pk=name).exists():
+        return None  # spares a follower one write per second; the UPDATE below is what decides
     with transaction.atomic():
-        free = (
-            Q(holder="")
-            | Q(holder=holder)
-            | Q(expires_at__lte=dbtime.now_expression())
-            | Q(expires_at__gt=dbtime.in_seconds(ttl_s * _PLAUSIBLE_TERMS))
-        )
-        if not Lease.objects.filter(free, pk=name).exists():
-            return None  # spares the follower a write per second; the UPDATE below is what decides
         taken = Lease.objects.filter(free, pk=name).update(
             holder=holder, epoch=F("epoch") + 1, expires_at=dbtime.in_seconds(ttl_s)
         )

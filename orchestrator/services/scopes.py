@@ -28,7 +28,7 @@ class Scope(StrEnum):
 
 
 class Mode(StrEnum):
-    """How to stop. PAUSE_ENTRIES: no new risk, exits go on. DRAIN: nothing new starts. STOP: nothing may act any more."""
+    """How to stop. PAUSE_ENTRIES: no new risk, exits go on. DRAIN: nothing new starts. STOP: nothing may act."""
 
     PAUSE_ENTRIES = "pause_entries"
     DRAIN = "drain"

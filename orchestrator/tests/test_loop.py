@@ -8,7 +8,7 @@ import pytest
 from django.db import DatabaseError, connection
 from django.test.utils import CaptureQueriesContext
 
-from orchestrator import runner, testkit
+from orchestrator import explain, runner, testkit
 from orchestrator.conf import conf
 from orchestrator.engine.types import Conditions, HostLoad
 from orchestrator.loop import Loop
@@ -382,9 +382,9 @@ def test_many_due_at_once_are_planned_over_several_ticks_most_urgent_first(loop,
         conf.cache_clear()
 
 
-def test_counterfactuals_are_added_to_stored_decisions(loop, ring, time):
+def test_a_stored_decision_can_say_what_would_have_changed_it(loop, ring, time):
     loop.tick(time.now())
-    found = {item["code"] for item in Decision.objects.get().counterfactuals}
+    found = {item.code for item in explain.counterfactuals(Decision.objects.get())}
     assert "volatility" in found
 
 

@@ -175,7 +175,7 @@ def _description(language: str) -> Any:
     return SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
 
 
-class Docs(SpectacularSwaggerSplitView):  # type: ignore[misc]
+class Docs(SpectacularSwaggerSplitView):
     """The description as a page; all its files come from here."""
 
     authentication_classes = [TokenAuthentication, SessionAuthentication]
@@ -248,5 +248,5 @@ probes = [
 ]
 docs = Docs.as_view()
 # People read it in a browser: send them to the login like any page.
-docs.login_required = True
+docs.login_required = True  # type: ignore[attr-defined]
 unknown = UnknownRoute.as_view()

@@ -33,7 +33,7 @@ def forget() -> None:
 def _works(name: str, check: Callable[[], bool]) -> bool:
     try:
         return check()
-    except Exception:  # noqa: BLE001  whatever a broken part raises, the answer is that it is broken
+    except Exception:  # whatever a broken part raises, the answer is that it is broken
         logger.warning("Not ready: %s", name, exc_info=True)
         return False
 

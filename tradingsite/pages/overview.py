@@ -122,7 +122,7 @@ def _needs(facts: Facts) -> list[Need]:
             if row.status == "halted":
                 text = _("%(name)s is halted") % {"name": row.name}
             url = reverse("pages:workflow", args=[row.pk])
-            needs.append(Need("warning", text, row.last_run_at, url, _("Open")))
+            needs.append(Need("warning", text, row.last_run_at, url, _("Look")))
     needs.sort(key=lambda need: rank.get(need.severity, 3))
     return needs[:8]
 

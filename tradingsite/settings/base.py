@@ -127,8 +127,8 @@ BINANCE_URL = env.env_str("TRADING_BINANCE_URL")
 # As long as this file exists nothing trades, even with the database gone: `touch var/HALT`.
 HALT_FILE = VAR_DIR / "HALT"
 HALT = env.env_bool("TRADING_HALT", False)
-CANARY_EVERY_S = env.env_int("TRADING_CANARY_S", 10, minimum=1, maximum=60)
-CANARY_PATIENCE_S = env.env_int("TRADING_CANARY_PATIENCE_S", 25, minimum=2, maximum=300)
+CANARY_EVERY_S = env.env_int("TRADING_CANARY_S", 8, minimum=1, maximum=60)
+CANARY_PATIENCE_S = env.env_int("TRADING_CANARY_PATIENCE_S", 20, minimum=2, maximum=300)
 ORCHESTRATOR: dict[str, Any] = {}
 
 # --- Who may come in ------------------------------------------------------------------------------

@@ -29,7 +29,12 @@ def api_routes() -> list[str]:
 
 def fill(route: str, **values: Any) -> str:
     """The route as an address: converters replaced by `values`, else by something of their kind."""
-    samples = {"int": "1", "slug": "some-slug", "str": "some-text", "uuid": "00000000-0000-0000-0000-000000000000"}
+    samples = {
+        "int": "1",
+        "slug": "some-slug",
+        "str": "some-text",
+        "uuid": "00000000-0000-0000-0000-000000000000",
+    }
 
     def value(match: re.Match[str]) -> str:
         return str(values.get(match["name"], samples.get(match["kind"] or "str", "x")))

@@ -12,7 +12,7 @@ from assets.markets.services import candles, instruments
 from assets.markets.testkit.bars import walk
 from assets.trading.models import Account, Intent, Order
 from assets.trading.services import accounts, fills
-from orchestrator.engine.counterfactuals import Inputs, counterfactuals
+from orchestrator.engine.counterfactuals import Inputs
 from orchestrator.engine.serialise import decision_to_row
 from orchestrator.engine.types import Bounds, Conditions, Exposure, History, HostLoad, Subject
 from orchestrator.models import Decision, HealthEvent, Lease, ProcessBeat, Run, RunEvent, RunStep, Workflow
@@ -42,12 +42,14 @@ def make_decision(workflow: Workflow, at: datetime, volatility: float = 0.9) -> 
         min_s=workflow.min_interval_s, base_s=workflow.base_interval_s, max_s=workflow.max_interval_s
     )
     subject = Subject(key=workflow.slug, bounds=bounds, is_trading=True)
-    conditions = Conditions(as_of=at - 20 * S, volatility=volatility, trend=0.4, data_age_s=20.0, data_age_limit_s=120.0)
+    conditions = Conditions(
+        as_of=at - 20 * S, volatility=volatility, trend=0.4, data_age_s=20.0, data_age_limit_s=120.0
+    )
     history = History(last_run_at=at - timedelta(hours=30), interval_s=workflow.base_interval_s)
     inputs = Inputs(subject, conditions, Exposure(open_positions=1), HostLoad(cpu=0.3, ram=0.4), history, at)
     decision = inputs.decide()
     parts = {name: getattr(inputs, name) for name in ("subject", "conditions", "exposure", "load", "history")}
-    row = decision_to_row(decision, **parts, now=at, counterfactuals=counterfactuals(*inputs, decision))
+    row = decision_to_row(decision, **parts, now=at)
     return Decision.objects.create(workflow=workflow, **row)
 
 
@@ -78,7 +80,9 @@ def build(at: datetime) -> World:
     orders = [_trade(account, at) for account in Account.objects.filter(is_demo=True)]
     _watch(at)
     alert = alerts.raise_alert(key="feed:stale", code="feed-stale", severity="warning", subject="BTC", now=at)
-    alerts.raise_alert(key="disk", code="disk-low", severity="critical", now=at - 60 * S, params={"free_mb": 3})
+    alerts.raise_alert(
+        key="disk", code="disk-low", severity="critical", now=at - 60 * S, params={"free_mb": 3}
+    )
     run = Run.objects.filter(workflow=workflow, status="succeeded").order_by("-slot_at").first()
     decision = Decision.objects.filter(workflow=workflow).order_by("-pk").first()
     assert run is not None and decision is not None
@@ -95,33 +99,55 @@ def small(at: datetime) -> World:
     alert = alerts.raise_alert(key="feed:stale", code="feed-stale", severity="warning", subject="BTC", now=at)
     owner = make_user("owner", "admin")
     token = tokens.issue(user=owner, name="spare", scopes=["read"], actor=ACTOR, now=at).token
-    return World(workflow, make_run(workflow, at, decision=decision), decision, instrument, None, alert, token)
+    return World(
+        workflow, make_run(workflow, at, decision=decision), decision, instrument, None, alert, token
+    )
 
 
 def _history(workflow: Workflow, at: datetime) -> None:
     for index in range(3):
         decision = make_decision(workflow, at - timedelta(minutes=30 - index), 0.3 + 0.3 * index)
         run = make_run(
-            workflow, at - timedelta(minutes=20 - index), "failed" if index == 0 else "succeeded", decision=decision
+            workflow,
+            at - timedelta(minutes=20 - index),
+            "failed" if index == 0 else "succeeded",
+            decision=decision,
         )
         RunStep.objects.create(
-            run=run, position=1, name="look", status="succeeded", started_at=run.started_at, finished_at=run.finished_at,
+            run=run,
+            position=1,
+            name="look",
+            status="succeeded",
+            started_at=run.started_at,
+            finished_at=run.finished_at,
             summary={"seen": 3},
         )
-        RunEvent.objects.create(row=run, event="claim", from_status="queued", to_status="running", at=run.slot_at, epoch=1)
+        RunEvent.objects.create(
+            row=run, event="claim", from_status="queued", to_status="running", at=run.slot_at, epoch=1
+        )
     make_run(workflow, at, "queued", started_at=None)
 
 
 def _trade(account: Account, at: datetime) -> Order:
     rows = list(Instrument.objects.filter(asset_type=account.asset_type, is_demo=True)[:3])
     for seed, row in enumerate(rows):
-        candles.store(row, "1m", walk(120, start=at - timedelta(minutes=120), seed=seed + 1), source="test", now=at)
+        candles.store(
+            row, "1m", walk(120, start=at - timedelta(minutes=120), seed=seed + 1), source="test", now=at
+        )
         if seed:
             Quote.objects.create(instrument=row, last=101.0, bid=100.9, ask=101.1, at=at - S, received_at=at)
     first: Order | None = None
     for number, row in enumerate(rows):
         order = _order(account, row, f"{account.pk}-{number}", at - timedelta(minutes=5))
-        fills.book(order, f"t-{order.pk}", Decimal(2), Decimal("100.5"), Decimal("0.1"), row.quote, at - timedelta(minutes=4))
+        fills.book(
+            order,
+            f"t-{order.pk}",
+            Decimal(2),
+            Decimal("100.5"),
+            Decimal("0.1"),
+            row.quote,
+            at - timedelta(minutes=4),
+        )
         first = first or Order.objects.select_related("instrument").get(pk=order.pk)
     _order(account, rows[0], f"{account.pk}-open", at)
     assert first is not None
@@ -130,24 +156,55 @@ def _trade(account: Account, at: datetime) -> Order:
 
 def _order(account: Account, row: Instrument, key: str, at: datetime) -> Order:
     intent = Intent.objects.create(
-        account=account, instrument=row, key=key, side="buy", quantity=Decimal(2), reference_price=Decimal("100.25"),
-        reasons=[{"code": "momentum", "value": 1.5, "params": {"n": 3}}], workflow_slug=account.asset_type, created_at=at,
+        account=account,
+        instrument=row,
+        key=key,
+        side="buy",
+        quantity=Decimal(2),
+        reference_price=Decimal("100.25"),
+        reasons=[{"code": "momentum", "value": 1.5, "params": {"n": 3}}],
+        workflow_slug=account.asset_type,
+        created_at=at,
         valid_until=at + 300 * S,
     )
     return Order.objects.create(
-        intent=intent, account=account, instrument=row, client_id=client_order_id(key), side="buy", quantity=Decimal(2),
-        filled_quantity=Decimal(0), status="accepted", created_at=at, sent_at=at, accepted_at=at, venue_id=f"v-{key}",
+        intent=intent,
+        account=account,
+        instrument=row,
+        client_id=client_order_id(key),
+        side="buy",
+        quantity=Decimal(2),
+        filled_quantity=Decimal(0),
+        status="accepted",
+        created_at=at,
+        sent_at=at,
+        accepted_at=at,
+        venue_id=f"v-{key}",
     )
 
 
 def _watch(at: datetime) -> None:
     for role in ("loop", "feed", "workers:trading"):
         ProcessBeat.objects.create(
-            name=f"{role}@host:1", role=role, host="host", pid=1, started_at=at - timedelta(hours=1), beat_at=at - S,
+            name=f"{role}@host:1",
+            role=role,
+            host="host",
+            pid=1,
+            started_at=at - timedelta(hours=1),
+            beat_at=at - S,
             info={"rss_mb": 80.5},
         )
     HealthEvent.objects.create(
-        component="queue", subject="trading", code="backlog", severity="warning", opened_at=at - 60 * S, last_seen_at=at,
-        detail={"oldest_s": 50.0}, remedy="requeue", remedy_at=at - 30 * S, remedy_result="rang again", remedy_count=1,
+        component="queue",
+        subject="trading",
+        code="backlog",
+        severity="warning",
+        opened_at=at - 60 * S,
+        last_seen_at=at,
+        detail={"oldest_s": 50.0},
+        remedy="requeue",
+        remedy_at=at - 30 * S,
+        remedy_result="rang again",
+        remedy_count=1,
     )
     Lease.objects.create(name="leader", holder="loop@host:1", epoch=3, expires_at=at + 10 * S)

@@ -120,7 +120,7 @@ def address(route: str, world: api_world.World, spare_token: int) -> str:
 
 
 def check(status: int, role: str | None, route: str, method: str) -> str:
-    """"" when the answer is right, else what is wrong with it."""
+    """ "" when the answer is right, else what is wrong with it."""
     if role is None:
         return "" if status == 401 else f"stranger got {status}"
     if RANK[role] < RANK[needed(route, method)]:
@@ -269,7 +269,9 @@ def test_the_docs_page_needs_a_login_and_loads_everything_from_here(alice: Any) 
     assert "http:" not in page.content.decode() + script.content.decode()
     assert "https:" not in page.content.decode()
     assert "'unsafe-inline'" in page.headers["Content-Security-Policy"].split("style-src")[1].split(";")[0]
-    assert "'unsafe-inline'" not in page.headers["Content-Security-Policy"].split("script-src")[1].split(";")[0]
+    assert (
+        "'unsafe-inline'" not in page.headers["Content-Security-Policy"].split("script-src")[1].split(";")[0]
+    )
     assert "'unsafe-inline'" not in client.get("/api/orchestrator/status/").headers["Content-Security-Policy"]
     for name in ("swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js"):
         assert client.get(f"/static/drf_spectacular_sidecar/swagger-ui-dist/{name}").status_code == 200
@@ -281,12 +283,15 @@ def test_the_description_covers_every_address_and_method_with_schemas(alice: Any
     described = client.get("/api/schema/").json()
     assert described["openapi"] == "3.1.0"
     found = {
-        path.strip("/").replace("{id}", "<int:pk>").replace("{symbol}", "<str:symbol>").replace(
-            "{asset_type}", "<str:asset_type>"
-        ): {method.upper() for method in operations}
+        path.strip("/")
+        .replace("{id}", "<int:pk>")
+        .replace("{symbol}", "<str:symbol>")
+        .replace("{asset_type}", "<str:asset_type>"): {method.upper() for method in operations}
         for path, operations in described["paths"].items()
     }
-    assert found == {route: set(methods) for route, methods in MATRIX.items()} | {name: {"GET"} for name in PROBES}
+    assert found == {route: set(methods) for route, methods in MATRIX.items()} | {
+        name: {"GET"} for name in PROBES
+    }
     names = [operation["operationId"] for path in described["paths"].values() for operation in path.values()]
     assert len(names) == len(set(names))
     for path, operations in described["paths"].items():
@@ -295,7 +300,10 @@ def test_the_description_covers_every_address_and_method_with_schemas(alice: Any
             assert good, (path, method)
             assert operation["summary"], (path, method)
             if good != ["204"]:
-                assert "schema" in operation["responses"][good[0]]["content"]["application/json"], (path, method)
+                assert "schema" in operation["responses"][good[0]]["content"]["application/json"], (
+                    path,
+                    method,
+                )
             if "healthz" not in path and "readyz" not in path:
                 assert operation["security"] == [{"token": []}, {"session": []}]
     json.dumps(described, allow_nan=False)
@@ -314,7 +322,9 @@ def test_every_resource_answers_as_described(world: Any, alice: Any) -> None:
         schema = {**answer, "components": described["components"]}
         route = path.strip("/").replace("{id}", "<int:pk>").replace("{symbol}", "<str:symbol>")
         route = route.replace("{asset_type}", "<str:asset_type>")
-        body = client.get(address(route, world, ApiToken.objects.get().pk) if route in MATRIX else path).json()
+        body = client.get(
+            address(route, world, ApiToken.objects.get().pk) if route in MATRIX else path
+        ).json()
         jsonschema.validate(body, schema, cls=jsonschema.Draft202012Validator)
         assert "results" not in body or body["results"] or "recommendations" in path, path
         checked += 1

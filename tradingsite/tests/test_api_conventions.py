@@ -85,7 +85,9 @@ def test_wrong_requests_are_told_as_problems(workflow: Workflow, api: Client, ch
     assert is_problem(api.post(f"{one}/pause", big, content_type=JSON), 413, "content-too-large")
 
 
-def test_a_conflict_a_lock_and_an_old_version_are_told_as_problems(workflow: Workflow, api: Client, at: Any) -> None:
+def test_a_conflict_a_lock_and_an_old_version_are_told_as_problems(
+    workflow: Workflow, api: Client, at: Any
+) -> None:
     one = f"/api/workflows/{workflow.pk}"
     Workflow.objects.filter(pk=workflow.pk).update(status="archived")
     assert is_problem(act(api, f"{one}/resume"), 409, "illegal-transition")
@@ -107,7 +109,9 @@ def test_a_failure_of_ours_says_nothing_about_the_inside(
     assert is_problem(api.get("/api/runs"), 500, "internal-error")
 
 
-def test_an_unreadable_switch_is_unavailable_not_running(api: Client, monkeypatch: pytest.MonkeyPatch, db: Any) -> None:
+def test_an_unreadable_switch_is_unavailable_not_running(
+    api: Client, monkeypatch: pytest.MonkeyPatch, db: Any
+) -> None:
     from django.db import OperationalError
 
     from orchestrator.models import ControlSwitch
@@ -119,7 +123,9 @@ def test_an_unreadable_switch_is_unavailable_not_running(api: Client, monkeypatc
     assert is_problem(api.get("/api/orchestrator/status"), 503, "switch-unreadable")
 
 
-def test_titles_follow_the_language_and_codes_do_not(workflow: Workflow, api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_titles_follow_the_language_and_codes_do_not(
+    workflow: Workflow, api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tradingsite.foundation.api import problem
 
     class Spoken:
@@ -147,7 +153,9 @@ def test_both_slash_forms_of_a_post_answer_directly(workflow: Workflow, api: Cli
 # --- Pages --------------------------------------------------------------------------------------------------------
 
 
-def test_walking_the_pages_finds_each_row_once_although_rows_are_added(workflow: Workflow, api: Client, at: Any) -> None:
+def test_walking_the_pages_finds_each_row_once_although_rows_are_added(
+    workflow: Workflow, api: Client, at: Any
+) -> None:
     before = set(Run.objects.values_list("pk", flat=True))
     found: list[int] = []
     url, number = "/api/runs/?limit=2", 0
@@ -173,7 +181,12 @@ def test_a_page_links_to_its_neighbours_and_back(workflow: Workflow, api: Client
 
 
 def test_what_did_not_change_is_not_sent_again(workflow: Workflow, api: Client) -> None:
-    for url in ("/api/orchestrator/status", "/api/orchestrator/metrics", f"/api/workflows/{workflow.pk}", "/api/runs"):
+    for url in (
+        "/api/orchestrator/status",
+        "/api/orchestrator/metrics",
+        f"/api/workflows/{workflow.pk}",
+        "/api/runs",
+    ):
         first = api.get(url)
         again = api.get(url, headers={"If-None-Match": first.headers["ETag"]})
         assert (again.status_code, again.content) == (304, b"")
@@ -184,7 +197,9 @@ def test_what_did_not_change_is_not_sent_again(workflow: Workflow, api: Client) 
     assert api.get(workflow_url, headers={"If-None-Match": tag}).status_code == 200
 
 
-def test_an_edit_needs_the_version_that_was_read_and_only_another_edit_makes_it_old(workflow: Workflow, api: Client) -> None:
+def test_an_edit_needs_the_version_that_was_read_and_only_another_edit_makes_it_old(
+    workflow: Workflow, api: Client
+) -> None:
     url = f"/api/workflows/{workflow.pk}/"
     seen = api.get(url).headers["ETag"]
     Workflow.objects.filter(pk=workflow.pk).update(interval_s=77)  # the loop goes on meanwhile
@@ -207,7 +222,10 @@ def test_a_repeated_post_gets_the_first_answer_and_happens_once(workflow: Workfl
     audited = AuditEvent.objects.count()
     again = api.post("/api/orchestrator/stop/", body, content_type=JSON, headers=key)
     assert (again.status_code, again.json()) == (first.status_code, first.json()) and first.status_code == 202
-    assert again.headers["Idempotent-Replayed"] == "true" and again.headers["Location"] == first.headers["Location"]
+    assert (
+        again.headers["Idempotent-Replayed"] == "true"
+        and again.headers["Location"] == first.headers["Location"]
+    )
     assert AuditEvent.objects.count() == audited
     other = api.post("/api/orchestrator/stop", {"scope": "all"}, content_type=JSON, headers=key)
     assert is_problem(other, 422, "idempotency-key-reused")
@@ -249,7 +267,9 @@ def test_twenty_at_once_with_one_key_happen_once(alice: Any) -> None:
         thread.join()
     assert ApiToken.objects.filter(name="made once").count() == 1
     assert len(statuses) == 20 and set(statuses) <= {201, 409} and 201 in statuses
-    again = Client(headers=headers).post("/api/tokens", {"name": "made once", "scopes": ["read"]}, content_type=JSON)
+    again = Client(headers=headers).post(
+        "/api/tokens", {"name": "made once", "scopes": ["read"]}, content_type=JSON
+    )
     assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
 
 

@@ -39,12 +39,16 @@ EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))  # per operation, once fit
 
 
 @pytest.fixture
-def described(request: Any, at: Any, alice: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, dict[str, str], api_world.World]:
+def described(
+    request: Any, at: Any, alice: Any, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Any, dict[str, str], api_world.World]:
     monkeypatch.setattr(throttles, "LIMITS", {"read": 10**9, "write": 10**9, "orders": 10**9})
     # As Django's own test client does: the test's transaction must outlive each request.
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
-    request.addfinalizer(lambda: [s.connect(close_old_connections) for s in (request_started, request_finished)])
+    request.addfinalizer(
+        lambda: [s.connect(close_old_connections) for s in (request_started, request_finished)]
+    )
     world = api_world.build(at)
     headers = {"Authorization": f"Token {token_for(alice, 'admin')}"}
     return schemathesis.openapi.from_wsgi("/api/schema/", application, headers=headers), headers, world
@@ -54,7 +58,11 @@ def described(request: Any, at: Any, alice: Any, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.timeout(3600)
 def test_no_generated_request_breaks_what_the_description_promises(described: Any) -> None:
     schema, headers, world = described
-    known = {"id": world.workflow.pk, "symbol": world.instrument.symbol, "asset_type": world.workflow.asset_type}
+    known = {
+        "id": world.workflow.pk,
+        "symbol": world.instrument.symbol,
+        "asset_type": world.workflow.asset_type,
+    }
     operations = [result.ok() for result in schema.get_all_operations()]
     assert len(operations) >= 33
     sent: Counter[int] = Counter()

@@ -41,7 +41,7 @@ def pair(closes: np.ndarray, **values: object) -> Pair:
 
 
 def inputs(what: Pair, now: datetime = WEDNESDAY, **values: object) -> ForexInputs:
-    calendar = calendars.get("forex")
+    calendar = calendars.get("fx-week")
     closes_at = calendar.next_close(now)
     assert closes_at is not None
     made = ForexInputs(
@@ -89,7 +89,7 @@ def test_the_size_is_the_risk_over_the_stop_and_capped() -> None:
 
 def test_nothing_is_entered_in_a_quiet_hour() -> None:
     quiet = datetime(2024, 1, 10, 22, 30, tzinfo=UTC)  # only Sydney is at work
-    assert calendars.get("forex").activity(quiet) < PARAMS.min_activity
+    assert calendars.get("fx-week").activity(quiet) < PARAMS.min_activity
     assert codes(decision(inputs(pair(rising()), now=quiet))) == ["session_quiet"]
     assert codes(decision(inputs(pair(rising()), now=quiet, activity=0.9)))[0] == "trend"
 
@@ -183,7 +183,7 @@ def test_a_flat_price_neither_divides_by_zero_nor_trades() -> None:
 
 def test_real_eurusd_of_may_2014_is_traded_and_flat_at_the_week_s_end() -> None:
     bars = testkit.shared_bars("forex/EURUSD_15m_2024", first="2024-05-06", last="2024-05-11")
-    calendar, quantity, entry, entries = calendars.get("forex"), Decimal(0), None, 0
+    calendar, quantity, entry, entries = calendars.get("fx-week"), Decimal(0), None, 0
     for end in range(100, len(bars) + 1):
         now = testkit.at(int(bars.ts[end - 1]) + 900)
         if not calendar.is_open(now):

@@ -31,6 +31,7 @@ class SimulatedFeed:
     def __init__(self, seed: int | None = None) -> None:
         self._seed = conf.read().seed if seed is None else seed
         self._sent: dict[tuple[int, str], int] = {}
+        self._forgotten: set[int] = set()
 
     def poll(self, now: datetime) -> Iterator[Batch]:
         rows = list(Instrument.objects.filter(is_demo=True, is_active=True))
@@ -59,12 +60,12 @@ class SimulatedFeed:
         yield self._bars(profile, timeframe, first_ts, min(last_ts, _last_closed(now, timeframe)))
 
     def forget(self, instrument: Instrument) -> None:
-        for timeframe in _DEPTH:
-            self._sent.pop((instrument.pk, timeframe), None)
+        self._forgotten.add(instrument.pk)  # not now: a poll may be under way
 
     def _remember(self, rows: list[Instrument], now: datetime) -> None:
         """What is stored already, asked once for each instrument."""
-        unknown = [row.pk for row in rows if (row.pk, "1m") not in self._sent]
+        unknown = [row.pk for row in rows if (row.pk, "1m") not in self._sent or row.pk in self._forgotten]
+        self._forgotten.clear()
         for pk, kinds in rawsql.newest(unknown, int(now.timestamp())).items():
             for timeframe in _DEPTH:
                 self._sent[pk, timeframe] = kinds.get((timeframe, PriceSide.TRADE.value), 0)

@@ -17,6 +17,7 @@ from zlib import crc32
 import numpy as np
 
 from assets.markets import calendars
+from assets.markets.calendar_rules import ForexWeek
 from assets.markets.series import Bars, Floats, Ints, empty_bars
 
 DAY_S: Final = 86400
@@ -95,7 +96,7 @@ def _day_weights(calendar: str) -> Floats:
     if calendar == "24x7":
         return np.ones(_DAYS)
     weekday = (np.arange(_FIRST_DAY, _FIRST_DAY + _DAYS) + 3) % 7  # Monday is 0
-    sunday = math.sqrt(_SUNDAY) if calendar == "forex" else 0.0
+    sunday = math.sqrt(_SUNDAY) if calendar == ForexWeek.key else 0.0
     return np.select([weekday == 5, weekday == 6], [0.0, sunday], 1.0)
 
 

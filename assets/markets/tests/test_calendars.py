@@ -69,7 +69,7 @@ def golden(at: datetime) -> tuple[bool, str]:
 
 @pytest.mark.parametrize("year", [2024, 2025, 2026])
 def test_f48_every_hour_of_the_currency_week_matches_the_golden_table(year):
-    calendar = calendars.get("forex")
+    calendar = calendars.get("fx-week")
     at = datetime(year, 1, 1, tzinfo=UTC)
     wrong = []
     while at.year == year:
@@ -80,7 +80,7 @@ def test_f48_every_hour_of_the_currency_week_matches_the_golden_table(year):
 
 
 def test_f48_the_three_odd_weeks_have_five_hours_of_london_and_new_york():
-    calendar = calendars.get("forex")
+    calendar = calendars.get("fx-week")
 
     def overlap(day: datetime) -> int:
         sessions = [calendar.session(day + n * HOUR) for n in range(24)]
@@ -92,7 +92,7 @@ def test_f48_the_three_odd_weeks_have_five_hours_of_london_and_new_york():
     assert overlap(datetime(2026, 11, 4, tzinfo=UTC)) == 4
 
 
-@pytest.mark.parametrize("key", ["forex", "24x7"])
+@pytest.mark.parametrize("key", ["fx-week", "24x7"])
 def test_the_mask_of_many_times_equals_single_questions(key):
     calendar = calendars.get(key)
     ts = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp()) + 1800 * np.arange(3000, dtype=np.int64)
@@ -101,7 +101,7 @@ def test_the_mask_of_many_times_equals_single_questions(key):
 
 
 def test_the_currency_week_opens_on_sunday_and_closes_on_friday_by_new_york():
-    calendar = calendars.get("forex")
+    calendar = calendars.get("fx-week")
     saturday = datetime(2026, 3, 7, 12, tzinfo=UTC)
     assert calendar.closed_reason(saturday) == "weekend"
     # 8 March 2026: summer time begins in New York that very Sunday, so 17:00 is 21:00 UTC instead of 22:00.
@@ -115,7 +115,7 @@ def test_the_currency_week_opens_on_sunday_and_closes_on_friday_by_new_york():
 
 
 def test_the_open_seconds_of_a_week_are_five_days():
-    calendar = calendars.get("forex")
+    calendar = calendars.get("fx-week")
     start = datetime(2026, 6, 3, 9, 17, tzinfo=UTC)
     assert calendar.open_seconds(start, start + timedelta(days=7)) == 5 * 86400
     assert calendar.open_seconds(start, start - HOUR) == 0
@@ -123,7 +123,7 @@ def test_the_open_seconds_of_a_week_are_five_days():
 
 @pytest.mark.parametrize("zone", ["Australia/Sydney", "Asia/Kolkata", "Asia/Kathmandu"])
 def test_f49_the_zone_of_the_question_does_not_change_the_answer(zone):
-    calendar = calendars.get("forex")
+    calendar = calendars.get("fx-week")
     at = datetime(2026, 3, 8, 20, 30, tzinfo=UTC)
     for step in range(48):
         moment = at + step * HOUR / 2

@@ -17,7 +17,7 @@ from tradingsite.foundation import clock
 
 NOW = datetime(2026, 3, 11, 15, 30, 20, tzinfo=UTC)  # a Wednesday, New York is open
 BTC = Profile("A.DEMO", 30_000.0, 0.6, 0.7, "24x7", 0.01)
-EUR = Profile("E.DEMO", 1.1, 0.08, 0.3, "forex", 0.00001)
+EUR = Profile("E.DEMO", 1.1, 0.08, 0.3, "fx-week", 0.00001)
 DAY = int(datetime(2026, 3, 11, tzinfo=UTC).timestamp()) // 86400
 
 

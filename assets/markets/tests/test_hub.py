@@ -223,7 +223,7 @@ def test_f35_a_gap_is_not_filled_with_invented_bars():
 
 
 def test_closed_time_does_not_age_the_data():
-    row = make_instrument("EURUSD", calendar="forex")
+    row = make_instrument("EURUSD", calendar="fx-week")
     friday_close = datetime(2024, 3, 8, 22, tzinfo=UTC)
     fill(row, walk(60, start=friday_close - timedelta(hours=1)), now=friday_close)
     saturday, sunday = friday_close + timedelta(hours=14), datetime(2024, 3, 10, 21, 1, 30, tzinfo=UTC)

@@ -203,7 +203,7 @@ def test_real_files_of_every_type_are_accepted_to_the_last_row():
     for name in names:
         path = root / f"{name}.csv.gz"
         symbol = path.name.split("_")[0]
-        calendar = {"forex": "forex", "etf": "XNYS"}.get(name.split("/")[0], "24x7")
+        calendar = {"forex": "fx-week", "etf": "XNYS"}.get(name.split("/")[0], "24x7")
         row = Instrument.objects.filter(symbol=symbol).first() or make_instrument(symbol, calendar=calendar)
         report = importer.import_file(path, instrument=row)
         assert report.stored.inserted == report.rows > 1000, (name, report.stored.rejected)

@@ -99,7 +99,7 @@ def test_rolling_up_stores_hours_and_days_once(settings):
 
 def test_closed_hours_are_no_gaps():
     calendar_days.sync("XNYS", datetime(2024, 6, 1, tzinfo=UTC), start=date(2024, 1, 1))
-    pair, share = make_instrument("EURUSD", calendar="forex"), make_instrument("SPY", calendar="XNYS")
+    pair, share = make_instrument("EURUSD", calendar="fx-week"), make_instrument("SPY", calendar="XNYS")
     friday = datetime(2024, 3, 8, 20, tzinfo=UTC)
     hours = walk(100, start=friday, timeframe="1h")
     sunday = int(datetime(2024, 3, 10, 21, tzinfo=UTC).timestamp())

@@ -311,6 +311,31 @@ def test_an_etf_workflow_stops_at_the_early_close_of_a_half_day(hour: float, is_
         assert decision.next_run_at == datetime(2023, 11, 27, 14, 30, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(("minutes", "action"), [(4, Action.SKIP), (5, Action.RUN)])
+def test_an_etf_run_waits_until_the_opening_has_settled(minutes: int, action: Action) -> None:
+    days(date(2023, 7, 3), 240)
+    daily(last=date(2024, 1, 9))
+    opens = datetime(2024, 1, 10, 14, 30, tzinfo=UTC)
+    yesterday = opens - timedelta(hours=23)
+    now = opens + timedelta(minutes=minutes)
+    seen = observed(ETF, now, base_s=21_600.0, last_run_at=yesterday, quiet_open_min=5)
+    decision = decided(seen, now, kind=plugins.get("etf"), last_run_at=yesterday, interval_s=86_400.0)
+    assert decision.action is action
+    if action is Action.RUN:
+        assert decision.cause is Cause.SESSION_EDGE
+        assert seen.last_edge_at == opens + timedelta(minutes=5)
+    else:
+        assert (seen.closed_reason, decision.next_run_at) == ("opening", opens + timedelta(minutes=5))
+
+
+def test_overnight_the_next_opening_is_the_settled_one() -> None:
+    days(date(2023, 7, 3), 240)
+    daily(last=date(2024, 1, 9))
+    night = datetime(2024, 1, 10, 3, 0, tzinfo=UTC)
+    assert observed(ETF, night, quiet_open_min=5).next_open_at == datetime(2024, 1, 10, 14, 35, tzinfo=UTC)
+    assert observed(ETF, night, quiet_open_min=0).next_open_at == datetime(2024, 1, 10, 14, 30, tzinfo=UTC)
+
+
 def test_a_missing_calendar_is_a_closed_market() -> None:
     daily(last=date(2024, 1, 9))
     seen = observed(ETF, datetime(2024, 1, 10, 15, 0, tzinfo=UTC))

@@ -234,7 +234,7 @@ def test_stale_data_and_a_closed_market_deny(at: datetime) -> None:
     world = World(at)
     Candle.objects.filter(open_ts__gte=int((at - 4 * MINUTE).timestamp())).delete()
     assert world.execute(target(0.5)).denied == {"data_stale": 1}
-    world.coin.calendar = "forex"
+    world.coin.calendar = "fx-week"
     world.coin.save(update_fields=["calendar"])
     saturday = at + timedelta(days=4)
     with clock.use(clock.FixedClock(saturday)):

@@ -189,7 +189,9 @@ def test_any_story_of_fills_keeps_every_invariant(
 
 def test_the_command_compares_and_rewrites(at: datetime, capsys: pytest.CaptureFixture[str]) -> None:
     account, row = kit.account(), kit.instrument()
-    fills.book(kit.order(account, row, "buy", "2", now=at, status="accepted"), "t", D(2), D(100), D(0), "BBB", at)
+    fills.book(
+        kit.order(account, row, "buy", "2", now=at, status="accepted"), "t", D(2), D(100), D(0), "BBB", at
+    )
     call_command("rebuild_positions")
     Position.objects.update(cost=D(3))
     with pytest.raises(SystemExit):

@@ -14,7 +14,7 @@ from orchestrator.conf import conf
 from orchestrator.health import checks
 from orchestrator.health.findings import Finding
 from orchestrator.health.monitor import Monitor
-from orchestrator.loop import Loop
+from orchestrator.loop import Loop, TickReport
 from orchestrator.probe import HostProbe
 from orchestrator.process.pulse import Pulse
 from orchestrator.services import beats
@@ -23,6 +23,8 @@ from tradingsite.foundation.commands import EXIT_OK, JsonCommand
 from tradingsite.foundation.errors import Unavailable
 
 log = logging.getLogger(__name__)
+
+SHORTEST_WAIT_S = 0.02
 
 
 class Command(JsonCommand):
@@ -52,10 +54,10 @@ class Command(JsonCommand):
         due, pulse = clock.monotonic(), Pulse()
         while not stopping.is_set() and (not limit or ticks < limit):
             pulse.beat()
-            self._tick(loop, beater)
+            report = self._tick(loop, beater)
             ticks += 1
             due = max(due + tick_s, clock.monotonic() - tick_s)
-            stopping.wait(max(0.0, due - clock.monotonic()))
+            stopping.wait(max(0.0, min(due - clock.monotonic(), _until_due(report))))
         try:
             loop.resign()
             beater.forget()
@@ -63,7 +65,7 @@ class Command(JsonCommand):
             log.warning("could not give the lease back: %s", e)
         return ticks
 
-    def _tick(self, loop: Loop, beater: beats.Beater) -> None:
+    def _tick(self, loop: Loop, beater: beats.Beater) -> TickReport | None:
         """A database that is down must not end the loop: it stands by until it answers again."""
         try:
             report = loop.tick(clock.now())
@@ -78,3 +80,15 @@ class Command(JsonCommand):
         except (DatabaseError, InterfaceError, Unavailable) as e:
             log.error("no tick: %s", e)
             connection.close()
+            return None
+        return report
+
+
+def _until_due(report: TickReport | None) -> float:
+    """Seconds until the next planned run, so that it starts when it is due and not at the next full tick.
+
+    Never less than the last tick took: thousands of workflows must not keep the loop busy all the time.
+    """
+    if report is None or report.next_due_at is None:
+        return conf().tick_s
+    return max((report.next_due_at - clock.now()).total_seconds(), report.seconds, SHORTEST_WAIT_S)

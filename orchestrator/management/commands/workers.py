@@ -30,9 +30,9 @@ class Command(BaseCommand):
         sys.exit(self._serve(lane))
 
     def _serve(self, lane: str) -> int:
-        from django_q.conf import Conf  # noqa: PLC0415 - after the name is known
+        from django_q.conf import Conf
 
-        from orchestrator.process import cluster, watch  # noqa: PLC0415
+        from orchestrator.process import cluster, watch
 
         lane_watch = watch.LaneWatch(
             lane=lane,

@@ -68,10 +68,10 @@ _PAGING: dict[str, dict[str, Any]] = {
 }
 
 
-class ApiSchema(AutoSchema):  # type: ignore[no-untyped-call]
+class ApiSchema(AutoSchema):
     """The description of one ApiView."""
 
-    view: ApiView
+    view: ApiView  # type: ignore[override]
 
     def get_operation_id(self) -> str:
         words = [word.strip("{}") for word in self.path.strip("/").split("/") if word != "api"]
@@ -85,7 +85,7 @@ class ApiSchema(AutoSchema):  # type: ignore[no-untyped-call]
         doc = getattr(type(self.view), self.method.lower()).__doc__ or type(self.view).__doc__ or ""
         return " ".join(doc.strip().split("\n\n", maxsplit=1)[0].split())
 
-    def get_description(self) -> str:
+    def get_description(self) -> str:  # type: ignore[override]
         role = permissions.needed_role(self.view, self.method)
         return f"Role: {role.label}." if self.view.permission_classes else "Open to everybody."
 
@@ -202,14 +202,14 @@ class ApiSchema(AutoSchema):  # type: ignore[no-untyped-call]
         return sorted(codes)
 
     def _reference(self, cls: type) -> dict[str, Any]:
-        component = ResolvedComponent(cls.__name__, ResolvedComponent.SCHEMA, object=cls)
+        component = ResolvedComponent(cls.__name__, ResolvedComponent.SCHEMA, object=cls)  # type: ignore[no-untyped-call]
         if component not in self.registry:
             self.registry.register(component)  # before its fields: it may contain itself
             component.schema = shapes.object_schema(cls, self._reference)
         return dict(self.registry[component].ref)
 
     def _component(self, name: str, identity: str, schema: dict[str, Any]) -> dict[str, Any]:
-        component = ResolvedComponent(name, ResolvedComponent.SCHEMA, schema=schema, object=identity)
+        component = ResolvedComponent(name, ResolvedComponent.SCHEMA, schema=schema, object=identity)  # type: ignore[no-untyped-call]
         self.registry.register_on_missing(component)
         return dict(component.ref)
 

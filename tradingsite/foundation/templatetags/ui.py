@@ -11,7 +11,6 @@ from django import template
 from django.http import QueryDict
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-
 from django.utils.translation import gettext as _
 
 from tradingsite.foundation import icons, numbers_text, states_text

@@ -15,6 +15,7 @@ from django.conf import settings
 from orchestrator.plugins import Lane
 from orchestrator.selectors.replay import open_run_ids
 from orchestrator.services import runs
+from tradingsite.foundation import clock
 from tradingsite.foundation.errors import Unavailable
 
 POLL_S = 0.005
@@ -37,7 +38,7 @@ def real_workers(database: Path) -> Iterator[Callable[[Sequence[int]], None]]:
     environment.pop("TRADING_DATABASE_URL", None)
     command = [sys.executable, "manage.py", "workers", "--lane"]
     processes = [
-        subprocess.Popen(  # noqa: S603 - our own interpreter and command
+        subprocess.Popen(
             [*command, lane.value], cwd=settings.BASE_DIR, env=environment, stdout=subprocess.DEVNULL
         )
         for lane in Lane
@@ -57,9 +58,9 @@ def real_workers(database: Path) -> Iterator[Callable[[Sequence[int]], None]]:
 
 def _ring_and_wait(run_ids: Sequence[int]) -> None:
     runs.ring(run_ids)
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = clock.RealClock().monotonic() + PATIENCE_S
     while remaining := open_run_ids():
-        if time.monotonic() > deadline:
+        if clock.RealClock().monotonic() > deadline:
             raise Unavailable(
                 f"Workers did not finish runs {remaining} within {PATIENCE_S:.0f} s.", code="no-workers"
             )

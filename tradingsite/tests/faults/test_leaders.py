@@ -1,0 +1,119 @@
+"""F52 F69 F93 G14: two decision loops, two supervisors; one leads, the other takes over."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tradingsite.tests.faults import harness
+from tradingsite.tests.faults.harness import ROOT, System, report, wait_for
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[System]:
+    """A system without a loop of its own: the tests bring two."""
+    with harness.system(orchestrator={}) as made:
+        made.launch("--without", "loop")
+        wait_for(lambda: "workers-maintenance started" in made.say(), 60)
+        yield made
+
+
+@contextmanager
+def loops(system: System, number: int = 2) -> Iterator[list[subprocess.Popen[bytes]]]:
+    started = []
+    for _ in range(number):
+        with system.log.open("ab") as log:
+            started.append(
+                subprocess.Popen([sys.executable, str(ROOT / "manage.py"), "loop"], env=system.environment, cwd=ROOT,
+                                 stdout=log, stderr=log)  # fmt: skip
+            )
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait()
+
+
+def leader(system: System) -> int:
+    """Process id of the loop that leads; 0 when none."""
+    lease = system.ask("lease")
+    return int(lease["holder"].rpartition(":")[2]) if lease and lease["holder"] else 0
+
+
+@pytest.mark.parametrize(
+    ("number", "limit_s"), [(signal.SIGKILL, 15), (signal.SIGSTOP, 45)], ids=["killed", "paused"]
+)
+def test_a_follower_takes_over(pair: System, number: int, limit_s: float) -> None:
+    with loops(pair) as started:
+        pids = {process.pid for process in started}
+        wait_for(lambda: leader(pair) in pids and pair.say().count("standby") >= 0, 60, "one leads")
+        pair.ask("switch", "start")
+        wait_for(lambda: {b["pid"] for b in pair.ask("beats") if b["role"] == "loop" and b["age_s"] < 9} >= pids, 60, "both")
+        first = leader(pair)
+        os.kill(first, number)
+        took = wait_for(lambda: leader(pair) in pids - {first}, limit_s, "the other leads")
+        report(f"leader {signal.Signals(number).name}", taken_over_after_s=round(took, 1))
+        assert took <= limit_s
+        before = pair.succeeded()
+        wait_for(lambda: pair.succeeded() > before, 30, "runs go on")
+        if number == signal.SIGSTOP:
+            os.kill(first, signal.SIGCONT)
+            wait_for(lambda: pair.say().count("was replaced as leader"), 20, "the old one stands back")
+            assert leader(pair) != first
+        pair.is_sound()
+
+
+def test_two_loops_at_once_plan_each_slot_once(pair: System) -> None:
+    pair.ask("switch", "start")
+    before = pair.succeeded()
+    with loops(pair):
+        wait_for(lambda: pair.succeeded() >= before + 20, 90, "twenty runs")
+        pair.is_sound()
+
+
+def test_a_second_system_on_the_same_data_refuses_to_start(pair: System) -> None:
+    done = pair.manage("run", check=False)
+    assert done.returncode == 6
+    assert "already runs here" in done.stderr
+
+
+def test_a_second_host_on_the_same_database_stands_by(pair: System, second: Callable[[], System]) -> None:
+    """Two whole systems, one database: only one loop and one feed lead, nothing runs twice."""
+    if pair.database is None:
+        pytest.skip("a SQLite file is one host's database; run.lock keeps a second system away")
+    pair.ask("switch", "start")
+    other = second()
+    other.launch()
+    wait_for(lambda: other.page("/healthz") == 200, 90, "its pages are there")
+    with loops(pair, 1):
+        before = pair.succeeded()
+        wait_for(lambda: pair.succeeded() >= before + 20, 90, "twenty runs")
+        pair.is_sound()
+    assert other.stop() < 30
+
+
+@pytest.fixture
+def second(pair: System) -> Iterator[Callable[[], System]]:
+    made: list[System] = []
+
+    def make() -> System:
+        other = System()
+        if other.database is not None and pair.database is not None:
+            other.database.drop()
+            other.database = None
+            other.environment["TRADING_DATABASE_URL"] = pair.database.url
+            other.environment["FAULT_TOY_DIR"] = str(pair.toys)
+        made.append(other)
+        return other
+
+    yield make
+    for other in made:
+        other.close()
