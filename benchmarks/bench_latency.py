@@ -27,7 +27,7 @@ from benchmarks.schedule import BURST, SPREAD, Due
 
 TARGET_P50_MS, TARGET_P95_MS = 200.0, 1000.0
 PATIENCE_S = 20.0  # after the last due instant
-CELERY = ("celery==5.6.*", "redis>=5,<8")
+CELERY = ("celery==5.6.*", "redis>=5,<8", "packaging")  # its Redis transport imports packaging without asking for it
 APSCHEDULER = ("apscheduler==3.11.*", "sqlalchemy==2.*")
 Latencies = dict[str, list[float]]  # phase -> ms, in order of due time
 

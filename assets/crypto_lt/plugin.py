@@ -10,7 +10,7 @@ from assets.crypto_lt import params, tasks
 from assets.crypto_lt.universe import ACCOUNT, INSTRUMENTS, KEY
 from assets.markets import universe
 from assets.research.observation import Watch
-from assets.trading import registry
+from assets.trading import reasons, registry
 from orchestrator import plugins
 from orchestrator.plugins import CadenceBounds, Lane, Priority, TaskSpec, WorkflowType
 
@@ -39,8 +39,24 @@ WORKFLOW = WorkflowType(
 )
 
 
+TEXTS = {
+    "dca_buy": _("A purchase is due (one every %(every_h)s h): %(value)s."),
+    "dca_not_due": _("The last purchase was %(value)s h ago; one is due every %(every_h)s h."),
+    "dca_no_budget": _(
+        "Nothing is left of the budget, the cash or the largest position (%(weekly_budget)s a week)."
+    ),
+    "drawdown": _("The price is %(value_percent)s %% from its recent high."),
+    "volatility": _("Volatility is %(value_percent)s %% a year; %(reference_percent)s %% is ordinary."),
+    "multiple": _("The purchase is %(value)s times the ordinary one, at most %(limit)s."),
+    "rebalance": _(
+        "Its share is %(share_percent)s %%, the target %(target_percent)s %%; the shares are put right."
+    ),
+}
+
+
 def register() -> None:
     """Called once when the app is ready."""
     universe.register(KEY, INSTRUMENTS)
     registry.register_account(ACCOUNT)
     plugins.register(WORKFLOW)
+    reasons.register(TEXTS)

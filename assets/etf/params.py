@@ -43,6 +43,11 @@ SCHEMA: tuple[Param, ...] = (
         label=_("Largest position"), unit=_("of capital"), help=_("No fund gets more of the account than this."),
     ),
     Param(
+        name="cash_reserve", kind="float", default=0.02, minimum=0.0, maximum=0.9,
+        label=_("Cash reserve"), unit=_("of capital"),
+        help=_("This share of the account is never invested: fees and gaps overnight need room."),
+    ),
+    Param(
         name="rebalance_band", kind="float", default=0.05, minimum=0.005, maximum=0.5,
         label=_("Rebalance band"), unit=_("of capital"),
         help=_("Between the monthly dates, weights farther than this from their target are put right."),
@@ -79,6 +84,7 @@ class EtfParams:
     keep: int = 5
     target_volatility: float = 0.12
     max_position: float = 0.40
+    cash_reserve: float = 0.02
     rebalance_band: float = 0.05
     min_bars: int = 21
     quiet_open_min: int = 5

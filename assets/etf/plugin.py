@@ -10,7 +10,7 @@ from assets.etf import params, tasks
 from assets.etf.universe import ACCOUNT, INSTRUMENTS, KEY
 from assets.markets import universe
 from assets.research.observation import Watch
-from assets.trading import registry
+from assets.trading import reasons, registry
 from orchestrator import plugins
 from orchestrator.plugins import CadenceBounds, Lane, Priority, TaskSpec, WorkflowType
 
@@ -22,6 +22,7 @@ WATCH = Watch(
     band_sigmas=2.5,
     combine="mean",
     settle_param="quiet_open_min",
+    settle_min=5.0,
 )
 
 WORKFLOW = WorkflowType(
@@ -44,8 +45,22 @@ WORKFLOW = WorkflowType(
 )
 
 
+TEXTS = {
+    "rebalance_monthly": _("The monthly date: %(weight_percent)s %% becomes %(target_percent)s %%."),
+    "rebalance_band": _("A weight left its band: %(weight_percent)s %% becomes %(target_percent)s %%."),
+    "inside_band": _(
+        "No weight is farther than %(band_percent)s %% from its target (largest: %(value_percent)s %%)."
+    ),
+    "momentum_rank": _("Momentum is %(value_percent)s %% over %(bars)s bars."),
+    "inverse_volatility": _("Volatility is %(value_percent)s %% a year."),
+    "opening": _("The market opened %(value)s minutes ago; trading waits for %(minutes)s."),
+    "closing": _("The market closes in %(value)s minutes; trading stops %(minutes)s before."),
+}
+
+
 def register() -> None:
     """Called once when the app is ready."""
     universe.register(KEY, INSTRUMENTS)
     registry.register_account(ACCOUNT)
     plugins.register(WORKFLOW)
+    reasons.register(TEXTS)

@@ -139,6 +139,8 @@ def losses(funds: Mapping[str, Fund], limit: float) -> dict[str, float]:
 def _weighted(selected: FloatArray, ratings: Mapping[str, Rating], params: EtfParams) -> FloatArray:
     volatilities = [rating.volatility for rating in ratings.values()]
     weights = allocation.cap(allocation.tilt(selected, volatilities), params.max_position)
+    total, room = float(weights.sum()), 1.0 - params.cash_reserve
+    weights = weights * (room / total) if total > room else weights
     return allocation.to_volatility(weights, volatilities, params.target_volatility)
 
 

@@ -13,7 +13,7 @@ from assets.forex.universe import ACCOUNT, INSTRUMENTS, KEY
 from assets.markets import universe
 from assets.markets.series import CandleSeries
 from assets.research.observation import Watch
-from assets.trading import registry
+from assets.trading import reasons, registry
 from orchestrator import plugins
 from orchestrator.plugins import CadenceBounds, Lane, Priority, TaskSpec, WorkflowType
 
@@ -47,8 +47,21 @@ WORKFLOW = WorkflowType(
 )
 
 
+TEXTS = {
+    "trend": _("The trend is %(value)s on a scale from -1 to 1; %(threshold)s is needed."),
+    "reversion": _("The price is %(value)s σ from its average; %(threshold)s σ are needed."),
+    "regime": _("The market is %(regime)s."),
+    "regime_unsuited": _("The market is %(regime)s: it is only watched."),
+    "edge_gone": _("The trend (%(value)s) has turned and the price is back at its average."),
+    "session_quiet": _("The session is too quiet (%(value)s; %(threshold)s is needed)."),
+    "weekend_near": _("The weekend is %(value)s minutes away; nothing is entered now."),
+    "weekend_flat": _("The weekend is %(value)s minutes away; everything is closed."),
+}
+
+
 def register() -> None:
     """Called once when the app is ready."""
     universe.register(KEY, INSTRUMENTS)
     registry.register_account(ACCOUNT)
     plugins.register(WORKFLOW)
+    reasons.register(TEXTS)

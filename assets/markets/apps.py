@@ -9,6 +9,7 @@ class MarketsConfig(AppConfig):
     verbose_name = "Markets"
 
     def ready(self) -> None:
-        from assets.markets import maintenance
+        from assets.markets import health, maintenance
 
         maintenance.register()
+        health.register()

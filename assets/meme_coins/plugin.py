@@ -13,7 +13,7 @@ from assets.markets.series import CandleSeries
 from assets.meme_coins import params, strategy, tasks
 from assets.meme_coins.universe import ACCOUNT, INSTRUMENTS, KEY
 from assets.research.observation import Watch
-from assets.trading import registry
+from assets.trading import reasons, registry
 from orchestrator import plugins
 from orchestrator.plugins import CadenceBounds, Lane, Priority, TaskSpec, WorkflowType
 
@@ -47,8 +47,20 @@ WORKFLOW = WorkflowType(
 )
 
 
+TEXTS = {
+    "momentum": _("The move is %(value)s σ strong, at least %(threshold)s σ are needed."),
+    "momentum_weak": _("The move is only %(value)s σ strong; %(threshold)s σ are needed."),
+    "momentum_gone": _("The move has fallen to %(value)s σ, below %(threshold)s σ."),
+    "volume_burst": _("Volume is %(value)s times the usual, at least %(threshold)s are needed."),
+    "volume_quiet": _("Volume is only %(value)s times the usual; %(threshold)s are needed."),
+    "liquidity_low": _("Turnover is %(value)s per minute; %(threshold)s are needed."),
+    "spread_wide": _("The spread is %(value)s bps; at most %(threshold)s bps are allowed."),
+}
+
+
 def register() -> None:
     """Called once when the app is ready."""
     universe.register(KEY, INSTRUMENTS)
     registry.register_account(ACCOUNT)
     plugins.register(WORKFLOW)
+    reasons.register(TEXTS)

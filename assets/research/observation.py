@@ -64,9 +64,10 @@ class Watch:
     """How one asset type looks at its market. `observe` and `exposure` are what its `WorkflowType` registers.
 
     `reference` is the annualised volatility at which the base interval is right. The parameters
-    `volatility_threshold` and `band_sigmas` of a workflow win over the defaults here. `settle_param` names a parameter in
-    minutes: for so long after an opening the market counts as still closed, because nothing would be traded yet and a run
-    at the opening bell would be wasted (markets without sessions inside the day only).
+    `volatility_threshold` and `band_sigmas` of a workflow win over the defaults here.
+
+    `settle_param` names a parameter in minutes: for so long after an opening the market counts as still closed, because
+    nothing would be traded yet and a run at the bell would be wasted (markets without sessions inside the day only).
     """
 
     asset_type: str
@@ -77,6 +78,7 @@ class Watch:
     weights: Weights | None = None
     stop_ratio: StopRatio | None = None
     settle_param: str = ""
+    settle_min: float = 0.0  # without the parameter
     _groups: dict[tuple[str, ...], _Group] = field(default_factory=dict)
     _stakes: Stakes | None = None
     _quotas: dict[str, tuple[datetime, float]] = field(default_factory=dict)
@@ -99,7 +101,7 @@ class Watch:
                 )
             group, market, age_s, quota = groups[wanted]
             if self.settle_param:
-                market = _settled(market, float(workflow.params.get(self.settle_param, 0.0)), now)
+                market = _settled(market, float(workflow.params.get(self.settle_param, self.settle_min)), now)
             answer[workflow.pk] = self._conditions(workflow, group, market, age_s, quota)
         return answer
 

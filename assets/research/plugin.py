@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.utils.translation import gettext_lazy as _
 
 from assets.research import market_analysis
+from assets.trading import reasons
 from orchestrator import plugins
 from orchestrator.plugins import CadenceBounds, Lane, Priority, TaskSpec, WorkflowType
 
@@ -26,6 +27,17 @@ WORKFLOW = WorkflowType(
 )
 
 
+# Words that strategies of several asset types share.
+TEXTS = {
+    "hold": _("Still worth holding (%(value)s)."),
+    "stop_hit": _("The stop at %(stop_ratio_percent)s %% was reached: %(value_percent)s %% since the entry."),
+    "risk_size": _(
+        "Sized so that the stop, %(stop_ratio_percent)s %% away, costs the risk allowed: %(value_percent)s %%."
+    ),
+}
+
+
 def register() -> None:
     """Called once when the app is ready."""
     plugins.register(WORKFLOW)
+    reasons.register(TEXTS)

@@ -9,7 +9,8 @@ class TradingConfig(AppConfig):
     verbose_name = "Trading"
 
     def ready(self) -> None:
-        from assets.trading import alert_texts, invariants
+        from assets.trading import alert_texts, health, invariants
 
         alert_texts.register()
         invariants.register()
+        health.register()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import psutil
 from django.conf import settings
@@ -19,6 +19,7 @@ from tradingsite.foundation import clock
 Check = Callable[[datetime], Iterable[Finding]]
 
 _more: dict[str, Check] = {}
+_SILENT = timedelta(seconds=20)
 _WAITING = (Run.Status.PLANNED, Run.Status.QUEUED)
 
 
@@ -32,15 +33,26 @@ def registered() -> dict[str, Check]:
 
 
 class ClockWatch:
-    """Notices a wall clock that jumps: it is compared with the monotonic clock between two calls."""
+    """Notices a wall clock that jumps: it is compared with the monotonic clock between two calls.
 
-    def __init__(self) -> None:
+    A jump is over in an instant; it is reported for `hold_s` seconds, so that a person sees it.
+    """
+
+    def __init__(self, *, least_s: float = 0.5, hold_s: float = 300.0) -> None:
+        self._least_s, self._hold_s = least_s, hold_s
         self._last: tuple[datetime, float] | None = None
+        self._jump: tuple[float, float] = (0.0, 0.0)  # seconds, when (monotonic)
 
     def jump_s(self, now: datetime) -> float:
+        """The newest jump of at least `least_s` within the last `hold_s` seconds; 0 when there was none."""
         monotonic = clock.monotonic()
         last, self._last = self._last, (now, monotonic)
-        return 0.0 if last is None else (now - last[0]).total_seconds() - (monotonic - last[1])
+        if last is not None:
+            jump = (now - last[0]).total_seconds() - (monotonic - last[1])
+            if abs(jump) >= self._least_s:
+                self._jump = (jump, monotonic)
+        jump, at = self._jump
+        return jump if jump and monotonic - at <= self._hold_s else 0.0
 
 
 def measure(now: datetime, clock_watch: ClockWatch) -> Facts:
@@ -56,6 +68,7 @@ def measure(now: datetime, clock_watch: ClockWatch) -> Facts:
         database_ms=database_ms,
         processes=[_process(beat, now) for beat in beats if beat.role != "canary"],
         canary_age_s=_canaries(beats, now),
+        busy_lanes=_busy_lanes(beats, now),
         queue_oldest_s=oldest,
         queue_depth=depth,
         clock_jump_s=clock_watch.jump_s(now),
@@ -70,8 +83,9 @@ def _process(beat: ProcessBeat, now: datetime) -> ProcessFact:
         name=beat.name,
         role=beat.role,
         age_s=(now - beat.beat_at).total_seconds(),
+        up_s=(now - beat.started_at).total_seconds(),
         rss_mb=float(beat.info.get("rss_mb") or 0.0),
-        generation=beat.generation,
+        code_version=str(beat.info.get("code_version") or ""),
     )
 
 
@@ -81,6 +95,18 @@ def _canaries(beats: list[ProcessBeat], now: datetime) -> dict[str, float | None
         if beat.role == "canary":
             ages[beat.name.removeprefix("canary:")] = (now - beat.beat_at).total_seconds()
     return ages
+
+
+def _busy_lanes(beats: list[ProcessBeat], now: datetime) -> set[str]:
+    """Lanes with at least as many runs under a valid lease as workers."""
+    rows = Run.objects.filter(status=Run.Status.RUNNING, lease_until__gt=now).order_by().values_list("lane")
+    running = dict(rows.annotate(Count("pk")))
+    workers: dict[str, int] = {}
+    for beat in beats:
+        if beat.role.startswith("workers:") and now - beat.beat_at <= _SILENT:
+            lane = beat.role.removeprefix("workers:")
+            workers[lane] = workers.get(lane, 0) + int(beat.info.get("workers") or 0)
+    return {lane for lane, count in workers.items() if 0 < count <= running.get(lane, 0)}
 
 
 def _waiting(now: datetime) -> tuple[dict[str, float], dict[str, int]]:

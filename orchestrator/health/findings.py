@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,8 +27,9 @@ class ProcessFact:
     name: str
     role: str
     age_s: float
+    up_s: float = 0.0  # since it started
     rss_mb: float = 0.0
-    generation: str = ""
+    code_version: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +51,7 @@ class Facts:
     database_ms: float | None = None
     processes: Sequence[ProcessFact] = ()
     canary_age_s: Mapping[str, float | None] = field(default_factory=dict)  # lane -> seconds since the last answer
+    busy_lanes: Collection[str] = ()  # every worker has a run in hand: no canary can be answered
     queue_oldest_s: Mapping[str, float] = field(default_factory=dict)  # lane -> age of the oldest waiting run
     queue_depth: Mapping[str, int] = field(default_factory=dict)
     clock_jump_s: float = 0.0  # wall clock against monotonic since the last check
@@ -64,7 +66,6 @@ class Limits:
 
     database_slow_ms: float = 500.0
     beat_late_s: float = 20.0
-    beat_forgotten_s: float = 600.0
     canary_late_s: float = 45.0
     queue_late_s: float = 45.0
     clock_jump_s: float = 1.0
@@ -104,12 +105,20 @@ def _processes(facts: Facts, limits: Limits) -> Iterable[Finding]:
         if not ages or min(ages) > limits.beat_late_s:
             detail = {"age_s": round(min(ages), 1) if ages else None, "limit_s": limits.beat_late_s}
             yield Finding(component=component, subject=subject, code="missing", severity="critical", detail=detail)
+    versions = {p.code_version for p in facts.processes if p.code_version and p.age_s <= limits.beat_late_s}
+    if len(versions) > 1:
+        yield Finding(component="code", code="differs", severity="warning", detail={"versions": len(versions)})
 
 
 def _lanes(facts: Facts, limits: Limits) -> Iterable[Finding]:
-    alive = {p.role for p in facts.processes if p.age_s <= limits.beat_late_s}
     for lane, age in facts.canary_age_s.items():
-        if f"workers:{lane}" in alive and age is not None and age > limits.canary_late_s:
+        role = f"workers:{lane}"
+        up = [p.up_s for p in facts.processes if p.role == role and p.age_s <= limits.beat_late_s]
+        if not up or lane in facts.busy_lanes:
+            continue
+        # A canary of an earlier life says nothing: nobody can have answered before the workers were there.
+        age = max(up) if age is None else min(age, max(up))
+        if age > limits.canary_late_s:
             yield Finding(
                 component="workers", subject=lane, code="canary_late", severity="critical",
                 detail={"age_s": round(age, 1), "limit_s": limits.canary_late_s}, remedy="restart_cluster",
@@ -156,10 +165,11 @@ def _workflows(facts: Facts, limits: Limits) -> Iterable[Finding]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HealingBudget:
-    """At most `limit` remedies per episode and window; more is flapping, and a person is asked."""
+    """At most `limit` remedies per episode and window, `pause` apart; more is flapping, and a person is asked."""
 
     limit: int = 3
     window: timedelta = timedelta(minutes=10)
+    pause: timedelta = timedelta(seconds=30)
 
     def allows(self, recent: Sequence[datetime], now: datetime) -> bool:
         return sum(1 for at in recent if now - at <= self.window) < self.limit

@@ -5,21 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any, TypeAlias
 
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, transaction
 from django.utils.translation import gettext_lazy as _
 
 from orchestrator.health import checks, remedies
 from orchestrator.health.findings import Finding, HealingBudget, draw
 from orchestrator.models import HealthEvent
+from orchestrator.services import beats
 from tradingsite.foundation import alerts, audit
 
 logger = logging.getLogger(__name__)
 
-Key = tuple[str, str, str]
+Key: TypeAlias = tuple[str, str, str]
 
 BUDGET = HealingBudget()
-_DAMPING = timedelta(seconds=15)  # a finding that comes back this soon is the same episode
+_FORGOTTEN = timedelta(minutes=10)  # a process silent for so long is history
 
 
 class Monitor:
@@ -27,34 +29,68 @@ class Monitor:
 
     def __init__(self) -> None:
         self._clock_watch = checks.ClockWatch()
+        self._told: dict[str, str] = {}  # alert -> severity this monitor has raised it with
 
     def run(self, now: datetime) -> tuple[Finding, ...]:
-        """Returns what was found, worst first."""
-        found = (*draw(checks.measure(now, self._clock_watch)), *_from_apps(now))
+        """Returns what was found, worst first within the orchestrator, then the apps'. Raises database errors only."""
+        found = (*self._own(now), *_from_apps(now))
         open_rows = {_key(row): row for row in HealthEvent.objects.filter(closed_at=None)}
-        seen = set()
+        seen: set[Key] = set()
         for finding in found:
             key = (finding.component, finding.subject, finding.code)
             if key in seen:
                 continue
             seen.add(key)
             row = _record(open_rows.get(key), finding, now)
+            self._tell(row, finding, now)
             self._heal(row, finding, now)
         for key, row in open_rows.items():
             if key not in seen:
-                _close(row, now)
+                self._close(row, now)
+        beats.purge(now - _FORGOTTEN)
         return found
+
+    def _own(self, now: datetime) -> Iterable[Finding]:
+        try:
+            return draw(checks.measure(now, self._clock_watch))
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception:
+            logger.exception("The monitor cannot measure")
+            return (Finding(component="check", subject="orchestrator", code="failed", severity="warning"),)
+
+    def _tell(self, row: HealthEvent, finding: Finding, now: datetime) -> None:
+        """Raise the alert once per episode, and again when it gets worse."""
+        if finding.severity == "info":
+            return
+        self._raise(
+            _alert_key(row), now, code=f"health-{finding.component}-{finding.code}", severity=finding.severity,
+            subject=finding.subject or finding.component, params=dict(finding.detail),
+        )  # fmt: skip
+
+    def _raise(self, key: str, now: datetime, *, severity: str, **values: Any) -> None:
+        if self._told.get(key) == severity:
+            return
+        alerts.raise_alert(key=key, severity=severity, now=now, **values)
+        self._told[key] = severity
+
+    def _close(self, row: HealthEvent, now: datetime) -> None:
+        row.closed_at = now
+        row.save(update_fields=["closed_at"])
+        for key in (_alert_key(row), _flapping_key(row)):
+            self._told.pop(key, None)
+            alerts.resolve_alert(key, now)
 
     def _heal(self, row: HealthEvent, finding: Finding, now: datetime) -> None:
         if not finding.remedy:
             return
         recent = _recent_remedies(row, now)
-        if recent and now - max(recent) < _DAMPING:
+        if recent and now - max(recent) < BUDGET.pause:
             return  # give the last one time to work
         if not BUDGET.allows(recent, now):
-            alerts.raise_alert(
-                key=f"health:flapping:{finding.component}:{finding.subject}", code="health-flapping",
-                severity="critical", subject=finding.subject or finding.component, now=now,
+            self._raise(
+                _flapping_key(row), now, code="health-flapping", severity="critical",
+                subject=finding.subject or finding.component,
                 params={"component": finding.component, "count": len(recent), "remedy": finding.remedy},
             )  # fmt: skip
             return
@@ -74,7 +110,9 @@ def _from_apps(now: datetime) -> Iterable[Finding]:
     for name, check in checks.registered().items():
         try:
             yield from check(now)
-        except Exception:  # one app's check must not blind the monitor; the failure is itself a finding
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception:
             logger.exception("Health check %s failed", name)
             yield Finding(component="check", subject=name, code="failed", severity="warning")
 
@@ -84,46 +122,32 @@ def _key(row: HealthEvent) -> Key:
 
 
 def _record(row: HealthEvent | None, finding: Finding, now: datetime) -> HealthEvent:
-    if row is not None:
-        row.last_seen_at = now
-        row.severity = finding.severity
-        if not row.remedy:
-            row.detail = dict(finding.detail)
-        row.save(update_fields=["last_seen_at", "severity", "detail"])
-        return row
-    earlier = (
-        HealthEvent.objects.filter(
-            component=finding.component, subject=finding.subject, code=finding.code, closed_at__gte=now - BUDGET.window
-        )
-        .order_by("-closed_at")
-        .first()
-    )
-    if earlier is not None:  # the same trouble again: its remedies still count, or it could heal for ever
-        earlier.closed_at, earlier.last_seen_at = None, now
-        earlier.save(update_fields=["closed_at", "last_seen_at"])
-        row = earlier
-    else:
-        row = HealthEvent.objects.create(
+    row = row or _earlier(finding, now)
+    if row is None:
+        return HealthEvent.objects.create(
             component=finding.component, subject=finding.subject, code=finding.code, severity=finding.severity,
             opened_at=now, last_seen_at=now, detail=dict(finding.detail),
         )  # fmt: skip
-    if finding.severity != "info":
-        alerts.raise_alert(
-            key=_alert_key(row), code=f"health-{finding.component}-{finding.code}", severity=finding.severity,
-            subject=finding.subject or finding.component, params=dict(finding.detail), now=now,
-        )  # fmt: skip
+    row.last_seen_at, row.closed_at, row.severity = now, None, finding.severity
+    row.detail = {**dict(finding.detail), **{k: v for k, v in row.detail.items() if k == "remedies"}}
+    row.save(update_fields=["last_seen_at", "closed_at", "severity", "detail"])
     return row
 
 
-def _close(row: HealthEvent, now: datetime) -> None:
-    row.closed_at = now
-    row.save(update_fields=["closed_at"])
-    alerts.resolve_alert(_alert_key(row), now)
-    alerts.resolve_alert(f"health:flapping:{row.component}:{row.subject}", now)
+def _earlier(finding: Finding, now: datetime) -> HealthEvent | None:
+    """The same trouble, over for less than ten minutes: one episode. Its remedies still count, or it would heal for ever."""
+    closed = HealthEvent.objects.filter(
+        component=finding.component, subject=finding.subject, code=finding.code, closed_at__gte=now - BUDGET.window
+    )
+    return closed.order_by("-closed_at").first()
 
 
 def _alert_key(row: HealthEvent) -> str:
     return f"health:{row.component}:{row.subject}:{row.code}"
+
+
+def _flapping_key(row: HealthEvent) -> str:
+    return f"health:flapping:{row.component}:{row.subject}"
 
 
 def _recent_remedies(row: HealthEvent, now: datetime) -> list[datetime]:
@@ -150,6 +174,8 @@ def register_texts() -> None:
         ("health-workflow-quarantined", _("Workflow %(subject)s is in quarantine"), _("It failed %(failures)s times and rests until %(until)s.")),
         ("health-workflow-failing", _("Workflow %(subject)s keeps failing"), _("%(failures)s failures in a row.")),
         ("health-workflow-overdue", _("Workflow %(subject)s is overdue"), _("It should have run %(overdue_s)s s ago.")),
+        ("health-code-differs", _("Processes run different code"),
+         _("%(versions)s versions are running at once; runs of one are refused by workers of the other. Restart the system.")),
         ("health-check-failed", _("Health check %(subject)s failed"), _("The check itself raised an error; see the log.")),
     ):  # fmt: skip
         alerts.register_text(code, title, body)

@@ -39,7 +39,7 @@ class Command(BaseCommand):
         os.set_inheritable(lock, True)  # held until the last moment of the supervisor this process becomes
         os.chdir(settings.BASE_DIR)
         environment = os.environ | {"SUPERVISOR_GENERATION": uuid.uuid4().hex}
-        os.execve(sys.executable, tree.command(options["bind"], options["without"]), environment)
+        os.execve(sys.executable, tree.command(options["bind"], options["without"]), environment)  # noqa: S606
 
     def _migrate(self) -> None:
         """The embedded database is migrated here; a shared one by whoever deploys, once, not by every host."""

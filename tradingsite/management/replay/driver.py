@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from assets.markets.selectors.replay import bar_closes
+from assets.trading.selectors.replay import fill_count, order_count
 from assets.trading.services import accounts, equity, matching
 from orchestrator import runner
 from orchestrator.engine.types import HostLoad
 from orchestrator.loop import Loop
-from orchestrator.selectors.replay import next_due_at, open_run_ids
+from orchestrator.selectors.replay import decision_count, next_due_at, open_run_ids, run_counts
 from orchestrator.services import control, workflows
 from tradingsite.foundation import audit, clock
 
@@ -95,3 +96,14 @@ def _next_instant(now: datetime, end: datetime, next_close: datetime | None) -> 
         candidates.append(due)
     later = [instant for instant in candidates if instant > now]
     return min(later)
+
+
+def totals(before: dict[str, int] | None = None) -> dict[str, int]:
+    """How many decisions, runs, orders and fills there are, or how many more than `before`."""
+    now = {
+        "decisions": decision_count(),
+        "runs": sum(sum(ends.values()) for ends in run_counts().values()),
+        "orders": order_count(),
+        "fills": fill_count(),
+    }
+    return now if before is None else {name: count - before[name] for name, count in now.items()}

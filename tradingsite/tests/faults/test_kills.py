@@ -45,7 +45,8 @@ def test_a_run_whose_worker_is_killed_is_abandoned_and_never_executed_again(runn
 
     wait_for(is_running, 30, "toy_a runs")
     os.kill(int(str(found["worker"]).rpartition(":")[2]), signal.SIGKILL)
-    took = wait_for(lambda: running.ask("runs", pk=found["pk"])[0]["status"] == "abandoned", 30, "it is abandoned")
+    took = wait_for(lambda: running.ask("runs", pk=found["pk"])[0]["finished_at"], 30, "it has ended")
+    assert running.ask("runs", pk=found["pk"])[0]["status"] == "abandoned"
     report("kill busy worker", abandoned_after_s=round(took, 1), recovered_after_s=round(running.recovers(), 1))
     assert [step for run, _, step, _, _ in running.executions() if run == found["pk"]] == ["begin"]
     running.is_sound()

@@ -15,7 +15,16 @@ from pathlib import Path
 
 from django.apps import AppConfig
 
-from orchestrator.plugins import CadenceBounds, Lane, Priority, RunContext, StepResult, TaskSpec, WorkflowType, register
+from orchestrator.plugins import (
+    CadenceBounds,
+    Lane,
+    Priority,
+    RunContext,
+    StepResult,
+    TaskSpec,
+    WorkflowType,
+    register,
+)
 
 FOLDER = Path(os.environ.get("FAULT_TOY_DIR", "/nonexistent"))
 DEADLINE_S = 6
@@ -54,7 +63,7 @@ def act(context: RunContext) -> StepResult:
 
 def misbehave(word: str) -> None:
     if word == "work":
-        time.sleep(1.5)
+        time.sleep(3)
     elif word == "sleep":
         time.sleep(3600)
     elif word == "spin":

@@ -1,0 +1,82 @@
+"""`manage.py seed_demo`: a past for the demo, made by the system itself over simulated prices."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+
+from assets.markets import feeds, hub, pump
+from assets.trading.services import accounts
+from orchestrator import plugins
+from orchestrator.selectors import replay as counts
+from orchestrator.services import control
+from tradingsite.foundation import clock
+from tradingsite.foundation.commands import JsonCommand
+from tradingsite.foundation.errors import Conflict, Invalid, Refused
+from tradingsite.foundation.progress import Progress
+from tradingsite.management.bootstrap import bootstrap
+from tradingsite.management.commands.run import take_lock
+from tradingsite.management.replay import driver
+
+MOST_HOURS = 24 * 14
+_WARMUP = timedelta(days=420)
+_MOST_POLLS = 200
+
+
+class Command(JsonCommand):
+    help = (
+        "Fill the demo accounts with the last hours: real decisions, runs, orders and fills over simulated prices. "
+        "Run it before `manage.py run`. Example: manage.py seed_demo --hours 24"
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--hours", type=int, default=12, help=f"1 to {MOST_HOURS} (default 12)")
+        parser.add_argument("--no-progress", action="store_true")
+
+    def run(self, options: dict[str, Any]) -> int:
+        hours = options["hours"]
+        if not 1 <= hours <= MOST_HOURS:
+            raise Invalid(f"--hours must be between 1 and {MOST_HOURS}, was {hours}.")
+        if settings.TRADING_FEED != "simulated":
+            raise Refused(
+                f"Demo data belongs to the simulated feed; TRADING_FEED is {settings.TRADING_FEED!r}.", code="not-demo"
+            )
+        take_lock(settings.VAR_DIR / "run.lock")
+        if counts.decision_count():
+            raise Conflict("This database already has decisions; a made-up past would mix with them.", code="not-empty")
+        end = clock.now().replace(microsecond=0)
+        bootstrap(end)
+        bars = self._history(end)
+        before = driver.totals()
+        self._live_through(end - timedelta(hours=hours), end, quiet=options["no_progress"] or options["as_json"])
+        document = {"hours": hours, "bars": bars, **driver.totals(before)}
+        self.emit(document, text=", ".join(f"{name} {count}" for name, count in document.items()))
+        return 0
+
+    def _history(self, now: datetime) -> int:
+        """Ask the simulated feed until it has brought everything it has."""
+        feed, total = feeds.get(settings.TRADING_FEED), 0
+        for _poll in range(_MOST_POLLS):
+            inserted = pump.pump(feed, now).stored.inserted
+            total += inserted
+            if total and not inserted:
+                break
+        return total
+
+    def _live_through(self, start: datetime, end: datetime, *, quiet: bool) -> None:
+        virtual = clock.VirtualClock(start)
+        progress = Progress(sys.stderr, total=(end - start).total_seconds(), unit="s simulated", quiet=quiet)
+        instruments = [row for key in plugins.asset_types() for row in hub.active_instruments(key)]
+        with clock.use(virtual), hub.use_universe(instruments), hub.preloaded(instruments, start - _WARMUP, end):
+            accounts.ensure_paper_accounts(start, is_demo=True)
+            control.start(self.actor(), start, "demo")
+            driver.drive(
+                start, end, virtual=virtual, execute=driver.inline,
+                on_progress=lambda now: progress.update((now - start).total_seconds()),
+            )  # fmt: skip
+        progress.finish()
