@@ -17,7 +17,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -27,17 +26,25 @@ from benchmarks.schedule import BURST, SPREAD, Due
 
 TARGET_P50_MS, TARGET_P95_MS = 200.0, 1000.0
 PATIENCE_S = 20.0  # after the last due instant
-CELERY = ("celery==5.6.*", "redis>=5,<8", "packaging")  # its Redis transport imports packaging without asking for it
+CELERY = (
+    "celery==5.6.*",
+    "redis>=5,<8",
+    "packaging",
+)  # its Redis transport imports packaging without asking for it
 APSCHEDULER = ("apscheduler==3.11.*", "sqlalchemy==2.*")
 Latencies = dict[str, list[float]]  # phase -> ms, in order of due time
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--workflows", type=int, default=50)
     parser.add_argument("--bursts", type=int, default=3)
     parser.add_argument("--gap", type=float, default=6.0, help="seconds between bursts")
-    parser.add_argument("--spread", type=float, default=25.0, help="seconds over which the spread part is due")
+    parser.add_argument(
+        "--spread", type=float, default=25.0, help="seconds over which the spread part is due"
+    )
     parser.add_argument("--only", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS))
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
@@ -104,7 +111,17 @@ def celery_beat(plan: Sequence[Due], folder: Path) -> Latencies:
     celery = [python, "-m", "celery", "-A", "benchmarks.peers.celery_app"]
     with Processes(folder) as processes:
         _planned(plan, folder, lead_s=0.0)
-        redis = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        redis = [
+            "redis-server",
+            "--port",
+            str(port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]
         processes.start("redis", redis, env, cwd=folder)
         processes.start("worker", [*celery, "worker", "-c", "2", "-l", "INFO"], env)
         _wait_for(lambda: " ready." in processes.log("worker", 50), processes, 60.0)

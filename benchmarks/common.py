@@ -83,7 +83,17 @@ def table(figures: Sequence[Figure]) -> str:
         target = ("" if f.target is None else ">= " if f.higher_is_better else "<= ") + number(f.target)
         ratio = f"{f.ratio:,.2f}" if f.ratio is not None else "-"
         rows.append(
-            (f.name, number(f.ours), f.unit, target, words[f.met], f.peer or "-", number(f.peer_value), ratio, f.note)
+            (
+                f.name,
+                number(f.ours),
+                f.unit,
+                target,
+                words[f.met],
+                f.peer or "-",
+                number(f.peer_value),
+                ratio,
+                f.note,
+            )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
@@ -211,14 +221,18 @@ def environment(var: Path, settings: str = "tradingsite.settings.dev", **more: s
     }
 
 
-def manage(env: Mapping[str, str], *arguments: str, timeout_s: float = 900.0) -> str:
+def manage(
+    env: Mapping[str, str], *arguments: str, timeout_s: float = 900.0, accept: Sequence[int] = (0,)
+) -> str:
     """Run a management command to its end and return what it printed. Raises RuntimeError with its errors."""
     done = subprocess.run(
         [sys.executable, str(ROOT / "manage.py"), *arguments], env=dict(env), cwd=ROOT, capture_output=True, text=True,
         timeout=timeout_s, check=False,
     )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(f"manage.py {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr or done.stdout}")
+    if done.returncode not in accept:
+        raise RuntimeError(
+            f"manage.py {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr or done.stdout}"
+        )
     return done.stdout
 
 
@@ -260,7 +274,15 @@ def peer_python(name: str, requirements: Sequence[str]) -> Path:
         shutil.rmtree(home, ignore_errors=True)
         cache.mkdir(parents=True, exist_ok=True)
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True, capture_output=True)
-        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
+        command = [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            *requirements,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
         if done.returncode:
             raise RuntimeError(f"pip could not install {' '.join(requirements)}:\n{done.stderr[-2000:]}")

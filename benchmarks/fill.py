@@ -16,16 +16,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-CHUNK = 500
-PAST = timedelta(days=30)
-S = timedelta(seconds=1)
-ZERO = Decimal(0)
+from benchmarks.fill_trades import PAST, ZERO, S, Trades, bulk
 
 
 @dataclass(kw_only=True)
@@ -45,7 +41,9 @@ class Filled:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--candles", type=int, default=100_000)
     parser.add_argument("--trades", type=int, default=10_000)
     parser.add_argument("--decisions", type=int, default=20_000)
@@ -78,7 +76,7 @@ def fill(candles: int, trades: int, decisions: int, seed: int = 7) -> Filled:
     closes, stored = _candles(candles, now, rng)
     workflow, decision_pks, decision = _decisions(decisions, now, rng)
     run, run_count = _runs(decision_pks, now)
-    order = _Trades(closes, now, rng).make(trades)
+    order = Trades(closes, now, rng).make(trades)
     _equity(now, rng)
     _notices(now)
     row = next(iter(closes))
@@ -86,15 +84,6 @@ def fill(candles: int, trades: int, decisions: int, seed: int = 7) -> Filled:
         candles=stored, trades=trades, decisions=decisions, runs=run_count, workflow=workflow, run=run, decision=decision,
         order=order, instrument=row.pk, asset_type=row.asset_type,
     )  # fmt: skip
-
-
-def _bulk(model: Any, rows: Iterable[Any]) -> list[Any]:
-    """Insert in transactions of CHUNK rows; returns them with their keys."""
-    made: list[Any] = []
-    source = iter(rows)
-    while part := list(islice(source, CHUNK)):
-        made += model.objects.bulk_create(part)
-    return made
 
 
 # --- Candles -------------------------------------------------------------------------------------------------
@@ -109,14 +98,17 @@ def _candles(count: int, now: datetime, rng: random.Random) -> tuple[dict[Any, l
     from assets.markets.services import candles
 
     rows = list(Instrument.objects.filter(is_demo=True, is_active=True).order_by("pk"))
-    each, feed, minute = -(-count // len(rows)), SimulatedFeed(), timeframes.seconds("1m")
+    (each, rest), feed, minute = divmod(count, len(rows)), SimulatedFeed(), timeframes.seconds("1m")
+    if not each:
+        raise RuntimeError(f"At least one candle for each of {len(rows)} instruments, please.")
     last = int(now.timestamp()) // minute * minute - minute
     closes: dict[Any, list[float]] = {}
     stored = 0
-    for row in rows:
-        # Markets that close have minutes in about every fifth hour only.
-        bars = concat(list(feed.history(row, "1m", last - 6 * each * minute, last, now)))
-        part = _last(bars, min(each, count - stored))
+    # Markets that close have minutes in about every fifth hour only, and none for days around a holiday.
+    reach_s = 7 * each * minute + 5 * 86_400
+    for i, row in enumerate(rows):
+        bars = concat(list(feed.history(row, "1m", last - reach_s, last, now)))
+        part = _last(bars, each + (i < rest))
         stored += candles.store(row, "1m", part, source="benchmark", now=now).inserted
         closes[row] = [float(value) for value in part.close]
         price = closes[row][-1]
@@ -138,7 +130,9 @@ def _last(bars: Any, count: int) -> Any:
 # --- Decisions and runs --------------------------------------------------------------------------------------
 
 
-def _decisions(count: int, now: datetime, rng: random.Random) -> tuple[int, list[tuple[int, int, datetime]], int]:
+def _decisions(
+    count: int, now: datetime, rng: random.Random
+) -> tuple[int, list[tuple[int, int, datetime]], int]:
     """Decisions of the real engine over varied inputs; returns (a workflow, [(workflow, decision, at)], a decision)."""
     from orchestrator.models import Decision, Workflow
 
@@ -157,7 +151,7 @@ def _decisions(count: int, now: datetime, rng: random.Random) -> tuple[int, list
             }
             yield Decision(workflow=flow, **(pattern | moved))
 
-    made = _bulk(Decision, rows())
+    made = bulk(Decision, rows())
     newest = {row.workflow_id: row for row in made}
     for flow in flows:
         row = newest[flow.pk]
@@ -181,10 +175,18 @@ def _decide(flow: Any, now: datetime, rng: random.Random) -> dict[str, Any]:
     )  # fmt: skip
     exposure = Exposure(open_positions=rng.choice((0, 2)), exposure_ratio=rng.uniform(0, 1))
     load = HostLoad(cpu=rng.uniform(0, 1), ram=rng.uniform(0.3, 0.9), queue_depth=rng.randrange(4), workers=2)
-    history = History(last_run_at=now - rng.uniform(0.1, 2) * flow.base_interval_s * S, interval_s=flow.base_interval_s)
+    history = History(
+        last_run_at=now - rng.uniform(0.1, 2) * flow.base_interval_s * S, interval_s=flow.base_interval_s
+    )
     decision = decide(subject, conditions, exposure, load, history, now)
     return decision_to_row(
-        decision, subject=subject, conditions=conditions, exposure=exposure, load=load, history=history, now=now
+        decision,
+        subject=subject,
+        conditions=conditions,
+        exposure=exposure,
+        load=load,
+        history=history,
+        now=now,
     )
 
 
@@ -192,9 +194,9 @@ def _runs(decisions: Sequence[tuple[int, int, datetime]], now: datetime) -> tupl
     """A run from every fifth decision, each with its steps and its whole history. Returns a run and their number."""
     from orchestrator.models import Run, RunEvent, RunStep, Workflow
 
-    runs = _bulk(Run, (_run(i, *row) for i, row in enumerate(decisions[::5])))
+    runs = bulk(Run, (_run(i, *row) for i, row in enumerate(decisions[::5])))
     ends = {"succeeded": "succeed", "failed": "fail"}
-    _bulk(
+    bulk(
         RunEvent,
         (
             RunEvent(row=run, event=event, from_status=before, to_status=after, at=at, epoch=epoch)
@@ -206,7 +208,7 @@ def _runs(decisions: Sequence[tuple[int, int, datetime]], now: datetime) -> tupl
             )
         ),
     )
-    _bulk(
+    bulk(
         RunStep,
         (
             RunStep(
@@ -219,7 +221,10 @@ def _runs(decisions: Sequence[tuple[int, int, datetime]], now: datetime) -> tupl
     )  # fmt: skip
     for run in {run.workflow_id: run for run in runs}.values():
         Workflow.objects.filter(pk=run.workflow_id).update(
-            last_run_at=run.started_at, last_finished_at=run.finished_at, last_result=run.status, mean_duration_s=0.4
+            last_run_at=run.started_at,
+            last_finished_at=run.finished_at,
+            last_result=run.status,
+            mean_duration_s=0.4,
         )
     return runs[-1].pk, len(runs)
 
@@ -235,147 +240,6 @@ def _run(i: int, workflow_id: int, decision_id: int, at: datetime) -> Any:
         deadline_at=at + 90 * S, worker="bench:1", cpu_s=0.2, changed=None if failed else i % 3 == 0,
         error_code="RuntimeError" if failed else "", result={"execute": {"orders": 1}},
     )  # fmt: skip
-
-
-# --- Trades --------------------------------------------------------------------------------------------------
-
-
-class _Trades:
-    """Intents, filled orders, fills and journals; positions as the booking rule makes them from these fills."""
-
-    def __init__(self, closes: dict[Any, list[float]], now: datetime, rng: random.Random) -> None:
-        from assets.quant.positions import Holding
-        from assets.trading.models import Account
-
-        self.now, self.rng, self.closes = now, rng, closes
-        self.accounts = {row.asset_type: row for row in Account.objects.filter(is_demo=True)}
-        self.instruments = [row for row in closes if row.asset_type in self.accounts]
-        self.held = {row.pk: Holding() for row in self.instruments}
-
-    def make(self, count: int) -> int:
-        """`count` trades, one order each. Returns an order."""
-        from orchestrator.models import Run
-
-        runs = list(Run.objects.order_by("slot_at").values_list("pk", "workflow__slug"))
-        step, order_pk = PAST / (count + 1), 0
-        for first in range(0, count, CHUNK):
-            part = range(first, min(first + CHUNK, count))
-            chosen = [(i, runs[i * len(runs) // count], self.now - PAST + (i + 1) * step) for i in part]
-            order_pk = self._chunk(chosen)
-        self._positions()
-        return order_pk
-
-    def _chunk(self, chosen: Sequence[tuple[int, tuple[int, str], datetime]]) -> int:
-        from django.db import transaction
-
-        from assets.trading.models import Fill, Intent, Order, OrderEvent
-
-        with transaction.atomic():
-            intents = _bulk(Intent, [self._intent(*row) for row in chosen])
-            orders = _bulk(Order, [_order(intent) for intent in intents])
-            _bulk(OrderEvent, [event for order in orders for event in _order_events(order)])
-            fills = [self._fill(order, intent) for order, intent in zip(orders, intents, strict=True)]
-            _bulk(Fill, fills)
-            self._journals(fills)
-        return int(orders[-1].pk)
-
-    def _intent(self, i: int, run: tuple[int, str], at: datetime) -> Any:
-        from assets.quant.fills import trade_price
-        from assets.trading.models import Intent
-
-        row = self.instruments[i % len(self.instruments)]
-        price = Decimal(str(self.rng.choice(self.closes[row])))
-        lots = max(1, int(Decimal(250) / price / row.lot_step))
-        quantity = max(row.lot_step * lots, row.min_quantity)
-        held = self.held[row.pk].quantity
-        sells = held >= quantity and self.rng.random() < 0.48
-        side = "sell" if sells else "buy"
-        return Intent(
-            account=self.accounts[row.asset_type], instrument=row, run_id=run[0], run_epoch=1, workflow_slug=run[1],
-            key=f"bench:{i}", side=side, quantity=quantity, reference_price=trade_price(side, price, row.tick_size),
-            reduces=sells, reasons=[{"code": "momentum", "value": 1.5, "params": {"n": 3}}], sizing={"rate": "1"},
-            created_at=at, valid_until=at + 300 * S,
-        )  # fmt: skip
-
-    def _fill(self, order: Any, intent: Any) -> Any:
-        from assets.quant.fills import fee_for
-        from assets.trading.models import Fill
-        from assets.trading.services.fills import after_fill
-
-        row = order.instrument
-        fill = Fill(
-            order=order, account=order.account, instrument=row, trade_id=f"bench-{intent.key}", side=order.side,
-            quantity=order.quantity, price=intent.reference_price, fee_asset=row.quote, realised=ZERO, slippage_bps=0.4,
-            fee=fee_for(order.quantity, intent.reference_price, row.fee_rate), at=order.finished_at,
-            booked_at=order.finished_at,
-        )  # fmt: skip
-        before = self.held[row.pk]
-        self.held[row.pk] = after_fill(before, fill, base=row.base, quote=row.quote)
-        fill.realised = self.held[row.pk].realised - before.realised
-        return fill
-
-    def _journals(self, fills: Sequence[Any]) -> None:
-        from assets.trading.models import Journal, JournalLine, LedgerAccount
-        from assets.trading.services import ledger
-
-        journals = _bulk(
-            Journal,
-            [Journal(account=f.account, kind="fill", key=f"fill:{f.account_id}:{f.trade_id}", at=f.at) for f in fills],
-        )
-        lines = []
-        for fill, journal in zip(fills, journals, strict=True):
-            trade = ledger.Trade(
-                side=fill.side, base=fill.instrument.base, quote=fill.instrument.quote, quantity=fill.quantity,
-                price=fill.price, fee=fill.fee, fee_asset=fill.fee_asset,
-            )  # fmt: skip
-            for leg in ledger.trade_lines(trade):
-                if leg.amount:
-                    chart, _made = LedgerAccount.objects.get_or_create(
-                        account=fill.account, kind=leg.kind, asset=leg.asset
-                    )
-                    lines.append(JournalLine(journal=journal, ledger_account=chart, amount=leg.amount))
-        _bulk(JournalLine, lines)
-        # The trigger checks every journal at this instant.
-        Journal.objects.filter(pk__in=[journal.pk for journal in journals]).update(posted=True)
-
-    def _positions(self) -> None:
-        from assets.trading.models import Position
-
-        _bulk(
-            Position,
-            [
-                Position(
-                    account=self.accounts[row.asset_type], instrument=row, quantity=held.quantity, cost=held.cost,
-                    realised=held.realised, fees=held.fees, opened_at=self.now - S if held.quantity else None,
-                    updated_at=self.now,
-                )
-                for row in self.instruments
-                for held in [self.held[row.pk]]
-            ],
-        )  # fmt: skip
-
-
-def _order(intent: Any) -> Any:
-    from assets.trading.models import Order
-    from tradingsite.foundation.ids import client_order_id
-
-    at = intent.created_at
-    return Order(
-        intent=intent, account=intent.account, instrument=intent.instrument, client_id=client_order_id(intent.key),
-        venue_id=f"v-{intent.key}", side=intent.side, quantity=intent.quantity, filled_quantity=intent.quantity,
-        status="filled", created_at=at, sent_at=at + 0.1 * S, accepted_at=at + 0.2 * S, finished_at=at + 60 * S,
-    )  # fmt: skip
-
-
-def _order_events(order: Any) -> list[Any]:
-    from assets.trading.models import OrderEvent
-
-    steps = (
-        ("send", "new", "sending", order.sent_at),
-        ("accept", "sending", "accepted", order.accepted_at),
-        ("fill", "accepted", "filled", order.finished_at),
-    )
-    return [OrderEvent(row=order, event=e, from_status=a, to_status=b, at=at) for e, a, b, at in steps]
 
 
 # --- The rest ------------------------------------------------------------------------------------------------
@@ -398,7 +262,7 @@ def _equity(now: datetime, rng: random.Random) -> None:
                     unrealised=ZERO, peak=peak,
                 )
             )  # fmt: skip
-    _bulk(EquityPoint, rows)
+    bulk(EquityPoint, rows)
 
 
 def _notices(now: datetime) -> None:
@@ -408,11 +272,17 @@ def _notices(now: datetime) -> None:
 
     for i in range(40):
         alerts.raise_alert(
-            key=f"bench:{i}", code="feed-stale", severity="warning", subject=f"S{i}", now=now - i * timedelta(minutes=7)
+            key=f"bench:{i}",
+            code="feed-stale",
+            severity="warning",
+            subject=f"S{i}",
+            now=now - i * timedelta(minutes=7),
         )
     for i in range(200):
-        audit.record(action="bench.entry", actor=audit.system("bench"), object_type="nothing", object_id=str(i))
-    _bulk(
+        audit.record(
+            action="bench.entry", actor=audit.system("bench"), object_type="nothing", object_id=str(i)
+        )
+    bulk(
         HealthEvent,
         [
             HealthEvent(
@@ -424,7 +294,13 @@ def _notices(now: datetime) -> None:
     )  # fmt: skip
     for role in ("loop", "feed", "workers:trading", "workers:maintenance"):
         ProcessBeat.objects.create(
-            name=f"{role}@bench:1", role=role, host="bench", pid=1, started_at=now - PAST, beat_at=now, info={"rss_mb": 90}
+            name=f"{role}@bench:1",
+            role=role,
+            host="bench",
+            pid=1,
+            started_at=now - PAST,
+            beat_at=now,
+            info={"rss_mb": 90},
         )
 
 

@@ -19,7 +19,9 @@ from benchmarks import common
 from benchmarks.common import Processes
 from benchmarks.schedule import BURST, SPREAD, Due
 
-LEAD_S = 3.0  # a group of instants is announced so long before its first: the loop learns of it at its next tick
+LEAD_S = (
+    3.0  # a group of instants is announced so long before its first: the loop learns of it at its next tick
+)
 PATIENCE_S = 20.0
 URL = "TRADING_DATABASE_URL"
 
@@ -39,7 +41,9 @@ def main(folder: Path) -> None:
     with Processes(folder) as processes:
         env = dict(os.environ)
         processes.start("loop", [*manage, "loop"], env)
-        processes.start("workers", [*manage, "workers", "--lane", "trading"], env | {"Q_CLUSTER_NAME": "trading"})
+        processes.start(
+            "workers", [*manage, "workers", "--lane", "trading"], env | {"Q_CLUSTER_NAME": "trading"}
+        )
         _wait_until_ready(processes, len(pks))
         start = _drive(plan, pks, processes)
         _wait_for_starts(len(plan), processes)
@@ -70,7 +74,8 @@ def _workflows(count: int) -> list[int]:
     Workflow.objects.update(last_run_at=now)
     kind = plugins.get(TYPE_KEY)
     made = [
-        testkit.make_workflow(kind, now, slug=f"toy-{i}", last_run_at=now - INTERVAL / 2) for i in range(count)
+        testkit.make_workflow(kind, now, slug=f"toy-{i}", last_run_at=now - INTERVAL / 2)
+        for i in range(count)
     ]
     testkit.switch_on(now)
     return [row.pk for row in made]
@@ -88,17 +93,20 @@ def _wait_until_ready(processes: Processes, count: int) -> None:
         if decided >= count and "canary" in roles:
             return
         if time.perf_counter() > until:
-            raise RuntimeError(f"not ready: {decided} decisions, {roles}\n{processes.log('loop')}\n{processes.log('workers')}")
+            raise RuntimeError(
+                f"not ready: {decided} decisions, {roles}\n{processes.log('loop')}\n{processes.log('workers')}"
+            )
         time.sleep(0.2)
 
 
 def _drive(plan: Sequence[Due], pks: Sequence[int], processes: Processes) -> float:
     """Announce group after group; returns the epoch second the offsets count from."""
+    from django.db import transaction
+
     from benchmarks.toys.apps import INTERVAL
     from orchestrator.models import Workflow
     from orchestrator.services.bulk import set_columns
     from tradingsite.foundation import clock
-    from django.db import transaction
 
     start = clock.now().timestamp() + LEAD_S + 1.0
     groups: dict[str, list[Due]] = {}
@@ -107,9 +115,7 @@ def _drive(plan: Sequence[Due], pks: Sequence[int], processes: Processes) -> flo
     for group in groups.values():
         time.sleep(max(0.0, start + group[0].at - LEAD_S - clock.now().timestamp()))
         processes.require_alive()
-        rows = [
-            (datetime.fromtimestamp(start + due.at, UTC) - INTERVAL, pks[due.workflow]) for due in group
-        ]
+        rows = [(datetime.fromtimestamp(start + due.at, UTC) - INTERVAL, pks[due.workflow]) for due in group]
         with transaction.atomic():
             set_columns(Workflow, ("last_run_at",), rows)
     time.sleep(max(0.0, start + plan[-1].at - clock.now().timestamp()))
@@ -136,12 +142,16 @@ def _answer(plan: Sequence[Due], pks: Sequence[int], start: float) -> dict[str, 
     for due in plan:
         at = datetime.fromtimestamp(start + due.at, UTC)
         early = timedelta(seconds=0.5)
-        runs = Run.objects.filter(workflow_id=pks[due.workflow], slot_at__gte=at - early, started_at__isnull=False)
+        runs = Run.objects.filter(
+            workflow_id=pks[due.workflow], slot_at__gte=at - early, started_at__isnull=False
+        )
         run = runs.order_by("slot_at").first()
         if run is None or run.started_at is None:
             missing += 1
             continue
-        waits = Decision.objects.filter(workflow_id=run.workflow_id, action="wait", decided_at__lt=run.slot_at)
+        waits = Decision.objects.filter(
+            workflow_id=run.workflow_id, action="wait", decided_at__lt=run.slot_at
+        )
         decision = waits.order_by("-decided_at", "-pk").first()
         promised = at if decision is None or decision.next_run_at is None else decision.next_run_at
         if abs((promised - at).total_seconds()) > 0.05:

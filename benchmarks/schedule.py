@@ -50,7 +50,9 @@ def save(path: Path, plan: Sequence[Due], start: float) -> None:
 
 def load(path: str) -> list[tuple[str, int, float]]:
     """(key, workflow, epoch seconds) of every job."""
-    return [(str(key), int(w), float(at)) for key, w, at in json.loads(Path(path).read_text(encoding="utf-8"))]
+    return [
+        (str(key), int(w), float(at)) for key, w, at in json.loads(Path(path).read_text(encoding="utf-8"))
+    ]
 
 
 def mark(key: str) -> None:

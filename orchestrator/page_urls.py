@@ -11,7 +11,11 @@ urlpatterns = [
     path("workflows/<int:pk>/", workflows.workflow, name="workflow"),
     path("workflows/<int:pk>/edit/", workflows.workflow_edit, name="workflow-edit"),
     path("workflows/<int:pk>/revert/", workflows.workflow_revert, name="workflow-revert"),
-    re_path(rf"^workflows/(?P<number>[0-9]{{1,15}})/(?P<verb>{VERBS})/$", workflows.workflow_act, name="workflow-act"),
+    re_path(
+        rf"^workflows/(?P<number>[0-9]{{1,15}})/(?P<verb>{VERBS})/$",
+        workflows.workflow_act,
+        name="workflow-act",
+    ),
     path("workflows/<slug:slug>/", workflows.by_slug, name="workflow-slug"),
     path("runs/", runs.runs, name="runs"),
     path("runs/<int:pk>/", runs.run, name="run"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from assets.crypto_lt import params as schema
 from assets.crypto_lt.strategy import Coin, CryptoInputs, Trade, assess, decide, drift, losses
@@ -38,25 +39,25 @@ def analyze_crypto_longterm(ctx: RunContext) -> StepResult:
     ctx.shared["inputs"] = CryptoInputs(
         now=ctx.now, coins=coins, trades=past, equity=seen.equity, cash=seen.cash, params=params
     )
-    outlooks = {symbol: assess(coin, params) for symbol, coin in coins.items()}
     below = losses(coins, params.loss_alert)
     warnings.below_cost(below, held=coins, limit=params.loss_alert, slug=ctx.slug, now=ctx.now)
-    return StepResult(
-        summary={
-            "coins": {
-                symbol: {
-                    "volatility": finite_or_none(o.volatility),
-                    "drawdown": finite_or_none(o.drawdown),
-                    "multiple": finite_or_none(o.multiple),
-                    "bars": o.bars,
-                    "is_fresh": coins[symbol].price is not None,
-                }
-                for symbol, o in outlooks.items()
-            },
-            "drift": finite_or_none(drift(coins)),
-            "below_cost": below,
-        }
-    )
+    summary = {
+        "coins": {symbol: _outlook(coin, params) for symbol, coin in coins.items()},
+        "drift": finite_or_none(drift(coins)),
+        "below_cost": below,
+    }
+    return StepResult(summary=summary)
+
+
+def _outlook(coin: Coin, params: schema.CryptoParams) -> dict[str, Any]:
+    seen = assess(coin, params)
+    return {
+        "volatility": finite_or_none(seen.volatility),
+        "drawdown": finite_or_none(seen.drawdown),
+        "multiple": finite_or_none(seen.multiple),
+        "bars": seen.bars,
+        "is_fresh": coin.price is not None,
+    }
 
 
 def execute_crypto_dca(ctx: RunContext) -> StepResult:

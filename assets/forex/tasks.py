@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from assets.forex import params as schema
 from assets.forex.strategy import ForexInputs, Pair, assess, decide
 from assets.forex.universe import KEY
@@ -38,27 +40,27 @@ def analyze_forex_pairs(ctx: RunContext) -> StepResult:
         params=params,
     )
     ctx.shared["desk"], ctx.shared["inputs"] = seen, inputs
-    views = {symbol: assess(pair, params) for symbol, pair in pairs.items()}
-    return StepResult(
-        summary={
-            "session": calendar.session(ctx.now) if calendar is not None else "",
-            "activity": inputs.activity,
-            "closes_at": closes_at.isoformat() if closes_at is not None else None,
-            "pairs": {
-                symbol: {
-                    "regime": str(view.regime),
-                    "trend": finite_or_none(view.trend),
-                    "stretch": finite_or_none(view.stretch),
-                    "volatility": finite_or_none(view.volatility),
-                    "percentile": finite_or_none(view.percentile),
-                    "stop_ratio": finite_or_none(view.stop_ratio),
-                    "bars": view.bars,
-                    "is_fresh": pairs[symbol].is_fresh,
-                }
-                for symbol, view in views.items()
-            },
-        }
-    )
+    summary = {
+        "session": calendar.session(ctx.now) if calendar is not None else "",
+        "activity": inputs.activity,
+        "closes_at": closes_at.isoformat() if closes_at is not None else None,
+        "pairs": {symbol: _view(pair, params) for symbol, pair in pairs.items()},
+    }
+    return StepResult(summary=summary)
+
+
+def _view(pair: Pair, params: schema.ForexParams) -> dict[str, Any]:
+    view = assess(pair, params)
+    return {
+        "regime": str(view.regime),
+        "trend": finite_or_none(view.trend),
+        "stretch": finite_or_none(view.stretch),
+        "volatility": finite_or_none(view.volatility),
+        "percentile": finite_or_none(view.percentile),
+        "stop_ratio": finite_or_none(view.stop_ratio),
+        "bars": view.bars,
+        "is_fresh": pair.is_fresh,
+    }
 
 
 def execute_forex_trades(ctx: RunContext) -> StepResult:

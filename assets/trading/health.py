@@ -30,7 +30,10 @@ class LedgerCheck:
     def __call__(self, now: datetime) -> Iterator[Finding]:
         at = clock.monotonic()
         if self._checked_at is None or not 0 <= at - self._checked_at < _LEDGER_EVERY_S:
-            self._violations = [*invariants.journals_balance(now), *invariants.positions_follow_from_fills(now)]
+            self._violations = [
+                *invariants.journals_balance(now),
+                *invariants.positions_follow_from_fills(now),
+            ]
             self._checked_at = at
         if self._violations:
             yield Finding(
@@ -51,7 +54,9 @@ def orders_have_answers(now: datetime) -> Iterator[Finding]:
 
 def accounts_are_active(now: datetime) -> Iterator[Finding]:
     """Accounts a breaker or a person has halted."""
-    for name in Account.objects.filter(state=Account.State.HALTED).order_by("name").values_list("name", flat=True):
+    for name in (
+        Account.objects.filter(state=Account.State.HALTED).order_by("name").values_list("name", flat=True)
+    ):
         yield Finding(component="account", subject=name, code="halted", severity="warning")
 
 

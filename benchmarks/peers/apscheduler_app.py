@@ -29,7 +29,9 @@ def main(plan: str, database: str = "") -> None:
         timezone=UTC,
     )
     for key, _workflow, at in schedule.load(plan):
-        scheduler.add_job(schedule.mark, "date", run_date=datetime.fromtimestamp(at, UTC), args=(key,), id=key)
+        scheduler.add_job(
+            schedule.mark, "date", run_date=datetime.fromtimestamp(at, UTC), args=(key,), id=key
+        )
     scheduler.start()
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())

@@ -16,11 +16,20 @@ from django.conf import settings
 def main(plan: str, database: str) -> None:
     settings.configure(
         SECRET_KEY="only-for-a-measurement",  # noqa: S106 - guards nothing
-        DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": database, "OPTIONS": {"timeout": 20}}},
+        DATABASES={
+            "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": database, "OPTIONS": {"timeout": 20}}
+        },
         INSTALLED_APPS=["django_q"],
         USE_TZ=True,
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-        Q_CLUSTER={"name": "peer", "orm": "default", "workers": 2, "timeout": 60, "retry": 120, "log_level": "WARNING"},
+        Q_CLUSTER={
+            "name": "peer",
+            "orm": "default",
+            "workers": 2,
+            "timeout": 60,
+            "retry": 120,
+            "log_level": "WARNING",
+        },
     )
     import django
     from django.core.management import call_command

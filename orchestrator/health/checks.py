@@ -110,7 +110,12 @@ def _busy_lanes(beats: list[ProcessBeat], now: datetime) -> set[str]:
 
 
 def _waiting(now: datetime) -> tuple[dict[str, float], dict[str, int]]:
-    rows = Run.objects.filter(status__in=_WAITING).order_by().values_list("lane").annotate(Min("planned_at"), Count("pk"))
+    rows = (
+        Run.objects.filter(status__in=_WAITING)
+        .order_by()
+        .values_list("lane")
+        .annotate(Min("planned_at"), Count("pk"))
+    )
     oldest, depth = {}, {}
     for lane, planned_at, count in rows:
         oldest[lane] = (now - planned_at).total_seconds()
@@ -128,5 +133,7 @@ def _workflows(now: datetime) -> list[WorkflowFact]:
             overdue_s=(now - row.next_run_at).total_seconds() if row.next_run_at else None,
             max_interval_s=row.max_interval_s,
         )
-        for row in rows.only("slug", "consecutive_failures", "quarantined_until", "next_run_at", "max_interval_s")
+        for row in rows.only(
+            "slug", "consecutive_failures", "quarantined_until", "next_run_at", "max_interval_s"
+        )
     ]

@@ -50,7 +50,9 @@ class Facts:
     now: datetime
     database_ms: float | None = None
     processes: Sequence[ProcessFact] = ()
-    canary_age_s: Mapping[str, float | None] = field(default_factory=dict)  # lane -> seconds since the last answer
+    canary_age_s: Mapping[str, float | None] = field(
+        default_factory=dict
+    )  # lane -> seconds since the last answer
     busy_lanes: Collection[str] = ()  # every worker has a run in hand: no canary can be answered
     queue_oldest_s: Mapping[str, float] = field(default_factory=dict)  # lane -> age of the oldest waiting run
     queue_depth: Mapping[str, int] = field(default_factory=dict)
@@ -104,10 +106,14 @@ def _processes(facts: Facts, limits: Limits) -> Iterable[Finding]:
         component, _, subject = role.partition(":")
         if not ages or min(ages) > limits.beat_late_s:
             detail = {"age_s": round(min(ages), 1) if ages else None, "limit_s": limits.beat_late_s}
-            yield Finding(component=component, subject=subject, code="missing", severity="critical", detail=detail)
+            yield Finding(
+                component=component, subject=subject, code="missing", severity="critical", detail=detail
+            )
     versions = {p.code_version for p in facts.processes if p.code_version and p.age_s <= limits.beat_late_s}
     if len(versions) > 1:
-        yield Finding(component="code", code="differs", severity="warning", detail={"versions": len(versions)})
+        yield Finding(
+            component="code", code="differs", severity="warning", detail={"versions": len(versions)}
+        )
 
 
 def _lanes(facts: Facts, limits: Limits) -> Iterable[Finding]:
@@ -149,9 +155,16 @@ def _machine(facts: Facts, limits: Limits) -> Iterable[Finding]:
 def _workflows(facts: Facts, limits: Limits) -> Iterable[Finding]:
     for workflow in facts.workflows:
         if workflow.quarantined_until is not None and workflow.quarantined_until > facts.now:
-            detail = {"until": workflow.quarantined_until.isoformat(), "failures": workflow.consecutive_failures}
+            detail = {
+                "until": workflow.quarantined_until.isoformat(),
+                "failures": workflow.consecutive_failures,
+            }
             yield Finding(
-                component="workflow", subject=workflow.slug, code="quarantined", severity="warning", detail=detail
+                component="workflow",
+                subject=workflow.slug,
+                code="quarantined",
+                severity="warning",
+                detail=detail,
             )
         elif workflow.consecutive_failures >= limits.failures_warning:
             yield Finding(
@@ -160,7 +173,9 @@ def _workflows(facts: Facts, limits: Limits) -> Iterable[Finding]:
             )  # fmt: skip
         if workflow.overdue_s is not None and workflow.overdue_s > limits.overdue_s + workflow.max_interval_s:
             detail = {"overdue_s": round(workflow.overdue_s)}
-            yield Finding(component="workflow", subject=workflow.slug, code="overdue", severity="warning", detail=detail)
+            yield Finding(
+                component="workflow", subject=workflow.slug, code="overdue", severity="warning", detail=detail
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -137,7 +137,10 @@ def _record(row: HealthEvent | None, finding: Finding, now: datetime) -> HealthE
 def _earlier(finding: Finding, now: datetime) -> HealthEvent | None:
     """The same trouble, over for less than ten minutes: one episode. Its remedies still count, or it would heal for ever."""
     closed = HealthEvent.objects.filter(
-        component=finding.component, subject=finding.subject, code=finding.code, closed_at__gte=now - BUDGET.window
+        component=finding.component,
+        subject=finding.subject,
+        code=finding.code,
+        closed_at__gte=now - BUDGET.window,
     )
     return closed.order_by("-closed_at").first()
 

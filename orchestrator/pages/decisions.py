@@ -72,7 +72,9 @@ def decisions(request: HttpRequest) -> HttpResponse:
         "actions": [(key, state.word) for key, state in ACTION.items()],
         "causes": [(cause.value, cause_word(cause.value)) for cause in Cause],
         "ranges": [("day", _("Last 24 hours")), ("week", _("Last 7 days")), ("month", _("Last 30 days"))],
-        "chosen": {key: request.GET.get(key, "") for key in ("workflow", "action", "cause", "range", "skips")},
+        "chosen": {
+            key: request.GET.get(key, "") for key in ("workflow", "action", "cause", "range", "skips")
+        },
     }
     return render(request, "orchestrator/decisions.html", context)
 

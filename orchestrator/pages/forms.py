@@ -54,7 +54,10 @@ def interval_fields(row: WorkflowRow, posted: Mapping[str, str], errors: Mapping
     labels = {
         "min_interval_s": (_("Shortest interval"), _("Used when the market is at its most lively.")),
         "base_interval_s": (_("Base interval"), _("Used in ordinary conditions.")),
-        "max_interval_s": (_("Longest interval"), _("Never waits longer than this while the market is open.")),
+        "max_interval_s": (
+            _("Longest interval"),
+            _("Never waits longer than this while the market is open."),
+        ),
     }
     stored = {"min_interval_s": row.min_s, "base_interval_s": row.base_s, "max_interval_s": row.max_s}
     limits = _("From %(low)s to %(high)s min.") % {"low": f"{low:g}", "high": f"{high:g}"}
@@ -108,7 +111,11 @@ def _range(param: Param) -> str:
     low = "−∞" if param.minimum is None else f"{param.minimum:g}"
     high = "∞" if param.maximum is None else f"{param.maximum:g}"
     default = _as_typed(param, param.default)
-    return _("From %(low)s to %(high)s; default %(default)s.") % {"low": low, "high": high, "default": default}
+    return _("From %(low)s to %(high)s; default %(default)s.") % {
+        "low": low,
+        "high": high,
+        "default": default,
+    }
 
 
 def read(row: WorkflowRow, posted: Mapping[str, str]) -> Values:

@@ -8,7 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from orchestrator.selectors import pages as reads_
+from orchestrator.selectors import pages_runs as reads_
+from orchestrator.selectors.pages import workflow_names
 from tradingsite.foundation.errors import Invalid
 from tradingsite.foundation.states_text import RUN
 from tradingsite.foundation.web import fragment, page_number, reads, version_of
@@ -29,7 +30,13 @@ def _wanted(request: HttpRequest) -> tuple[int | None, str, int]:
 def _context(request: HttpRequest) -> dict[str, Any]:
     workflow, status, number = _wanted(request)
     page = reads_.runs(number=number, workflow_pk=workflow, status=status)
-    return {"page": page, "rows": page.rows, "status": status, "workflow_pk": workflow, "version": _version(request)}
+    return {
+        "page": page,
+        "rows": page.rows,
+        "status": status,
+        "workflow_pk": workflow,
+        "version": _version(request),
+    }
 
 
 def _version(request: HttpRequest) -> str:
@@ -40,7 +47,7 @@ def _version(request: HttpRequest) -> str:
 def runs(request: HttpRequest) -> HttpResponse:
     """Newest runs first."""
     words = [("open", _("open")), *((name, RUN[name].word) for name in FILTERS[1:])]
-    context = {**_context(request), "names": reads_.workflow_names(), "filters": words}
+    context = {**_context(request), "names": workflow_names(), "filters": words}
     return render(request, "orchestrator/runs.html", context)
 
 

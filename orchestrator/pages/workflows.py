@@ -14,6 +14,7 @@ from orchestrator import plugins
 from orchestrator.pages import forms
 from orchestrator.selectors import pages as reads_
 from orchestrator.selectors import pages_decisions as decisions
+from orchestrator.selectors import pages_runs as runs
 from orchestrator.selectors.preview import preview as preview_of
 from orchestrator.services import workflows as service
 from tradingsite.foundation import audit, clock
@@ -46,10 +47,10 @@ def workflow(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "row": row,
         "decisions": decisions.latest(6, workflow_pk=pk),
-        "runs": reads_.run_durations(pk),
-        "recent": reads_.runs(workflow_pk=pk, size=10).rows,
+        "runs": runs.run_durations(pk),
+        "recent": runs.runs(workflow_pk=pk, size=10).rows,
         "revisions": reads_.revisions(pk),
-        "params": reads_.pairs(row.params),
+        "params": reads_.named_params(row),
         "version": reads_.workflows_version(),
     }
     return render(request, "orchestrator/workflow.html", context)
@@ -93,7 +94,9 @@ def _save(request: HttpRequest, row: reads_.WorkflowRow, posted: Mapping[str, st
         params=values.params,
         actor=audit.actor_of(request),
         now=clock.now(),
-        **values.intervals,
+        min_interval_s=values.intervals["min_interval_s"],
+        base_interval_s=values.intervals["base_interval_s"],
+        max_interval_s=values.intervals["max_interval_s"],
     )
 
 
@@ -111,7 +114,9 @@ def _form_context(
     params = forms.param_fields(row, posted, errors)
     name = forms.Field("name", _("Name"), "text", posted.get("name", row.name), error=errors.get("name", ""))
     fields = [name, *intervals, *params]
-    problems = [{"id": field.id, "label": field.label, "text": field.error} for field in fields if field.error]
+    problems = [
+        {"id": field.id, "label": field.label, "text": field.error} for field in fields if field.error
+    ]
     known = {field.name for field in fields}
     rest = " ".join(text for key, text in errors.items() if key not in known)
     return {
@@ -170,7 +175,10 @@ def workflow_revert(request: HttpRequest, pk: int) -> HttpResponse:
     row = reads_.workflow(pk, clock.now())
     wanted = _version({"version": request.POST.get("to", "")})
     service.revert(pk, wanted, version=row.version, actor=audit.actor_of(request), now=clock.now())
-    text = _("%(name)s has the configuration of version %(version)s again.") % {"name": row.name, "version": wanted}
+    text = _("%(name)s has the configuration of version %(version)s again.") % {
+        "name": row.name,
+        "version": wanted,
+    }
     return done(request, text, reverse("pages:workflow", args=[pk]))
 
 
@@ -197,7 +205,11 @@ def workflow_act(request: HttpRequest, number: str, verb: str) -> HttpResponse:
         text = _("%(name)s will run as soon as its hard rules allow it.") % facts
     else:
         service.set_entries_paused(pk, verb == "pause-entries", actor, now)
-        text = _("%(name)s opens no new position.") % facts if verb == "pause-entries" else _("%(name)s may open positions again.") % facts
+        text = (
+            _("%(name)s opens no new position.") % facts
+            if verb == "pause-entries"
+            else _("%(name)s may open positions again.") % facts
+        )
     return done(request, text, reverse("pages:workflow", args=[pk]))
 
 

@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _
 
 from orchestrator import plugins
 from orchestrator.models import ProcessBeat, Run, Workflow, WorkflowEvent, WorkflowRevision
-from orchestrator.selectors.words import cause_word
 from tradingsite.foundation.errors import NotFound
+from tradingsite.foundation.numbers_text import quantity
 from tradingsite.foundation.web import pulse, version_of
 
 PAGE_SIZE: Final = 25
@@ -64,33 +64,6 @@ class WorkflowRow:
         return self.status == "active"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunRow:
-    """One run. `duration_s` is None until it has finished."""
-
-    pk: int
-    workflow_pk: int
-    workflow_name: str
-    asset_type: str
-    slot_at: datetime
-    status: str
-    because: str
-    lane: str
-    started_at: datetime | None
-    finished_at: datetime | None
-    duration_s: float | None
-    wait_s: float | None
-    changed: bool | None
-    reason: str
-    attempts: int
-    decision_pk: int | None
-    requested_by: str
-
-    @property
-    def is_bad(self) -> bool:
-        return self.status in FAILED
-
-
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of a list, newest first; numbers from 1, None where there is no such page."""
@@ -111,13 +84,24 @@ def workflows(
     now: datetime, *, asset_type: str = "", include_archived: bool = False, with_counts: bool = True
 ) -> tuple[WorkflowRow, ...]:
     """All workflows, those that need somebody first. Two queries, one without the counts of the week."""
-    rows = Workflow.objects.all() if include_archived else Workflow.objects.exclude(status=Workflow.Status.ARCHIVED)
+    rows = (
+        Workflow.objects.all()
+        if include_archived
+        else Workflow.objects.exclude(status=Workflow.Status.ARCHIVED)
+    )
     if asset_type:
         rows = rows.filter(asset_type=asset_type)
     counts = _week_counts(now) if with_counts else {}
     shown = [_workflow_row(row, counts.get(row.pk)) for row in rows]
     order = {key: index for index, key in enumerate(plugins.asset_types())}
-    shown.sort(key=lambda row: (not row.is_failing, _FAILED_FIRST[row.status], order.get(row.asset_type, 99), row.name))
+    shown.sort(
+        key=lambda row: (
+            not row.is_failing,
+            _FAILED_FIRST[row.status],
+            order.get(row.asset_type, 99),
+            row.name,
+        )
+    )
     return tuple(shown)
 
 
@@ -209,125 +193,25 @@ def workflows_version() -> str:
     return version_of(*pulse(*WORKFLOW_PULSE, *RUN_PULSE))
 
 
-def runs_version() -> str:
-    """Changes whenever any run is planned, starts or ends. One query."""
-    return version_of(*pulse(*RUN_PULSE))
-
-
-def runs(*, number: int = 1, workflow_pk: int | None = None, status: str = "", size: int = PAGE_SIZE) -> Page:
-    """Newest runs first. One query."""
-    rows = Run.objects.select_related("workflow").defer("result", "error_detail", "workflow__params")
-    if workflow_pk is not None:
-        rows = rows.filter(workflow_id=workflow_pk)
-    if status == "failed":
-        rows = rows.filter(status__in=FAILED)
-    elif status == "open":
-        rows = rows.filter(status__in=Run.OPEN)
-    elif status:
-        rows = rows.filter(status=status)
-    start = (number - 1) * size
-    return page_of([_run_row(row) for row in rows[start : start + size + 1]], number, size)
-
-
-def _run_row(row: Run) -> RunRow:
-    end = row.finished_at
-    return RunRow(
-        pk=row.pk,
-        workflow_pk=row.workflow_id,
-        workflow_name=row.workflow.name,
-        asset_type=row.workflow.asset_type,
-        slot_at=row.slot_at,
-        status=row.status,
-        because=cause_word(row.cause),
-        lane=row.lane,
-        started_at=row.started_at,
-        finished_at=end,
-        duration_s=(end - row.started_at).total_seconds() if end and row.started_at else None,
-        wait_s=(row.started_at - row.slot_at).total_seconds() if row.started_at else None,
-        changed=row.changed,
-        reason=row.error_code or row.skip_reason,
-        attempts=row.attempts,
-        decision_pk=row.decision_id,
-        requested_by=row.requested_by,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a run with its summary as (name, value) pairs."""
-
-    position: int
-    name: str
-    status: str
-    started_at: datetime
-    duration_s: float | None
-    changed: bool
-    summary: tuple[tuple[str, str], ...]
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunDetail:
-    """Everything about one run."""
-
-    row: RunRow
-    steps: tuple[Step, ...]
-    events: tuple[Mapping[str, Any], ...]
-    worker: str
-    deadline_at: datetime | None
-    expires_at: datetime
-    cpu_s: float | None
-    api_weight: int
-    error_code: str
-    error_detail: str
-    epoch: int
-
-
-def run_detail(pk: int) -> RunDetail:
-    """One run with steps and events. Raises NotFound."""
-    row = Run.objects.select_related("workflow").filter(pk=pk).first()
-    if row is None:
-        raise NotFound(_("There is no run %(id)s.") % {"id": pk})
-    steps = tuple(
-        Step(
-            position=step.position,
-            name=step.name,
-            status=step.status,
-            started_at=step.started_at,
-            duration_s=(step.finished_at - step.started_at).total_seconds() if step.finished_at else None,
-            changed=step.changed,
-            summary=pairs(step.summary),
-            error=step.error,
-        )
-        for step in row.steps.order_by("position")
-    )
-    events = tuple(row.events.order_by("at", "pk").values("event", "from_status", "to_status", "at"))
-    return RunDetail(
-        _run_row(row), steps, events, row.worker, row.deadline_at, row.expires_at, row.cpu_s,
-        row.api_weight, row.error_code, row.error_detail, row.epoch,
-    )  # fmt: skip
-
-
 def pairs(values: Any, limit: int = 40) -> tuple[tuple[str, str], ...]:
     """A JSON object as readable (name, value) pairs; nested values stay compact, long ones are cut."""
     if not isinstance(values, Mapping):
         return ()
-    shown = []
-    for name, value in list(values.items())[:limit]:
-        if isinstance(value, Mapping):
-            text = ", ".join(f"{key} {item}" for key, item in value.items()) or "–"
-        elif isinstance(value, (list, tuple)):
-            text = ", ".join(str(item) for item in value) or "–"
-        elif value is None or value == "":
-            text = "–"
-        elif isinstance(value, bool):
-            text = _("yes") if value else _("no")
-        elif isinstance(value, float):
-            text = f"{value:.6g}"
-        else:
-            text = str(value)
-        shown.append((str(name).replace("_", " "), text[:240]))
-    return tuple(shown)
+    return tuple(
+        (str(name).replace("_", " "), _said(value)[:240]) for name, value in list(values.items())[:limit]
+    )
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{str(key).replace('_', ' ')} {_said(item)}" for key, item in value.items()) or "–"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_said(item) for item in value) or "–"
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def soonest(rows: Iterable[WorkflowRow], limit: int = 8) -> tuple[WorkflowRow, ...]:
@@ -336,16 +220,31 @@ def soonest(rows: Iterable[WorkflowRow], limit: int = 8) -> tuple[WorkflowRow, .
     return tuple(row for _at, _pk, row in sorted(due, key=lambda item: item[:2])[:limit])
 
 
+def named_params(row: WorkflowRow) -> tuple[tuple[str, str], ...]:
+    """Parameters under the names the form gives them, with units; those the type dropped are left out."""
+    try:
+        schema = plugins.get(row.type_key).params
+    except plugins.UnknownWorkflowType:
+        return pairs(row.params)
+    shown = []
+    for param in schema:
+        value = row.params.get(param.name, param.default)
+        if param.kind == "symbols":
+            text = ", ".join(value) or _("all active ones")
+        elif param.kind in ("int", "float"):
+            text = " ".join(part for part in (quantity(value) or "–", str(param.unit)) if part)
+        else:
+            text = _said(value)
+        shown.append((str(param.label), text))
+    return tuple(shown)
+
+
 def upcoming(limit: int = 10) -> tuple[WorkflowRow, ...]:
     """The next runs of running workflows, soonest first."""
-    rows = Workflow.objects.filter(status=Workflow.Status.ACTIVE, next_run_at__isnull=False).order_by("next_run_at")
+    rows = Workflow.objects.filter(status=Workflow.Status.ACTIVE, next_run_at__isnull=False).order_by(
+        "next_run_at"
+    )
     return tuple(_workflow_row(row, None) for row in rows[:limit])
-
-
-def run_durations(pk: int, limit: int = 50) -> tuple[RunRow, ...]:
-    """The newest runs of one workflow, oldest first, for the run strip."""
-    rows = Run.objects.select_related("workflow").defer("result", "error_detail").filter(workflow_id=pk)
-    return tuple(reversed([_run_row(row) for row in rows[:limit]]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +268,11 @@ def revisions(pk: int, limit: int = 20) -> tuple[Revision, ...]:
 
 
 def revision_config(pk: int, version: int) -> Mapping[str, Any] | None:
-    return WorkflowRevision.objects.filter(workflow_id=pk, version=version).values_list("config", flat=True).first()
+    return (
+        WorkflowRevision.objects.filter(workflow_id=pk, version=version)
+        .values_list("config", flat=True)
+        .first()
+    )
 
 
 def differences(before: Any, after: Any) -> tuple[tuple[str, str, str], ...]:
@@ -378,7 +281,9 @@ def differences(before: Any, after: Any) -> tuple[tuple[str, str, str], ...]:
         return ()
     old, new = _flat(before), _flat(after)
     names: Iterable[str] = dict.fromkeys([*old, *new])
-    return tuple((name, old.get(name, "–"), new.get(name, "–")) for name in names if old.get(name) != new.get(name))
+    return tuple(
+        (name, old.get(name, "–"), new.get(name, "–")) for name in names if old.get(name) != new.get(name)
+    )
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, str]:
@@ -413,6 +318,15 @@ class Beat:
 def beats(now: datetime) -> tuple[Beat, ...]:
     rows = ProcessBeat.objects.order_by("role", "name")
     return tuple(
-        Beat(row.name, row.role, row.host, row.pid, row.started_at, row.beat_at, now - row.beat_at <= BEAT_LIMIT, row.info)
+        Beat(
+            row.name,
+            row.role,
+            row.host,
+            row.pid,
+            row.started_at,
+            row.beat_at,
+            now - row.beat_at <= BEAT_LIMIT,
+            row.info,
+        )
         for row in rows
     )

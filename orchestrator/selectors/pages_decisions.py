@@ -108,7 +108,13 @@ def group_skips(rows: tuple[DecisionRow, ...]) -> tuple[DecisionRow, ...]:
     for row in rows:
         at = open_at.get(row.workflow_pk)
         above = result[at] if at is not None else None
-        if above is not None and row.is_quiet and above.is_quiet and above.gates == row.gates and above.day == row.day:
+        if (
+            above is not None
+            and row.is_quiet
+            and above.is_quiet
+            and above.gates == row.gates
+            and above.day == row.day
+        ):
             result[at or 0] = replace(above, first_at=row.first_at, count=above.count + row.count)
             continue
         open_at[row.workflow_pk] = len(result)
@@ -138,7 +144,9 @@ def _row(row: Any) -> DecisionRow:
     )
 
 
-def latest(limit: int = 5, *, asset_type: str = "", workflow_pk: int | None = None) -> tuple[DecisionRow, ...]:
+def latest(
+    limit: int = 5, *, asset_type: str = "", workflow_pk: int | None = None
+) -> tuple[DecisionRow, ...]:
     """The newest decisions. One query."""
     return timeline(Filter(asset_type=asset_type, workflow_pk=workflow_pk), size=limit).rows
 
@@ -156,7 +164,13 @@ def newest_by_workflow(asset_type: str = "") -> dict[int, DecisionRow]:
 
 def version(wanted: Filter) -> str:
     """Changes whenever the timeline does (a new decision, one more equal one, an outcome). One query."""
-    return version_of(*pulse(*DECISION_PULSE, *RUN_PULSE), wanted.workflow_pk, wanted.asset_type, wanted.action, wanted.cause)
+    return version_of(
+        *pulse(*DECISION_PULSE, *RUN_PULSE),
+        wanted.workflow_pk,
+        wanted.asset_type,
+        wanted.action,
+        wanted.cause,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +218,11 @@ def detail(pk: int) -> DecisionDetail:
         factors=factors,
         gates=tuple(_mapping(gate) for gate in explain.gates(row)),
         counterfactuals=tuple(_mapping(item) for item in explain.counterfactuals(row)),
-        inputs=tuple((input_word(name), pairs(values)) for name, values in row.inputs.items() if isinstance(values, Mapping)),
+        inputs=tuple(
+            (input_word(name), pairs(values))
+            for name, values in row.inputs.items()
+            if isinstance(values, Mapping)
+        ),
         inputs_as_of=row.inputs_as_of,
         data_age_s=row.data_age_s,
         data_age_limit_s=row.data_age_limit_s,
@@ -252,7 +270,12 @@ def marks(asset_type: str, since: datetime, limit: int = 200) -> list[dict[str, 
     """Decisions to run of an asset type, for the chart: when, why and the sentence. Oldest first."""
     rows = _rows(Filter(asset_type=asset_type, action=Decision.Action.RUN, since=since))[:limit]
     shown = [
-        {"ts": int(row.decided_at.timestamp()), "pk": row.pk, "cause": row.cause, "text": str(explain.sentence(row))}
+        {
+            "ts": int(row.decided_at.timestamp()),
+            "pk": row.pk,
+            "cause": row.cause,
+            "text": str(explain.sentence(row)),
+        }
         for row in rows
     ]
     return shown[::-1]

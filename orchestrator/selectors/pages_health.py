@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from django.db.models import Count, Min, Q
 
 from orchestrator.models import HealthEvent, Lease, Run
-from orchestrator.selectors.pages import FAILED, RUN_PULSE, Beat, beats, pairs
+from orchestrator.selectors.pages import FAILED, RUN_PULSE, Beat, beats
+from tradingsite.foundation import alerts
+from tradingsite.foundation.models import Alert
 from tradingsite.foundation.web import pulse, version_of
 
 
@@ -30,7 +31,8 @@ class Finding:
     remedy_at: datetime | None
     remedy_result: str
     remedy_count: int
-    facts: tuple[tuple[str, str], ...]
+    title: str
+    body: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,12 @@ def open_findings() -> tuple[Finding, ...]:
 
 
 def _finding(row: HealthEvent) -> Finding:
-    detail: Mapping[str, Any] = row.detail if isinstance(row.detail, Mapping) else {}
+    # The words are those of the alert the finding raises; the alert itself is not stored for small findings.
+    code = f"health-{row.component}-{row.code}"
+    said = Alert(code=code, subject=row.subject or row.component, params=row.detail or {}, count=1)
     return Finding(
         row.pk, row.component, row.subject, row.code, row.severity, row.opened_at, row.last_seen_at, row.closed_at,
-        row.remedy, row.remedy_at, row.remedy_result, row.remedy_count, pairs(detail, 6),
+        row.remedy, row.remedy_at, row.remedy_result, row.remedy_count, alerts.title(said), alerts.body(said),
     )  # fmt: skip
 
 

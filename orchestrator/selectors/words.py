@@ -30,6 +30,24 @@ _INPUTS: Final[dict[str, Any]] = {
 }
 
 
+_REASONS: Final[dict[str, Any]] = {
+    "too_late": _("too late"),
+    "stopped": _("trading was stopped"),
+    "paused": _("the workflow was paused"),
+    "superseded": _("a newer claim took over"),
+    "deadline": _("took too long"),
+    "worker-lost": _("its worker was lost"),
+    "run-interrupted": _("interrupted in the middle"),
+    "cancelled": _("cancelled"),
+    "code-version": _("planned by another version"),
+}
+
+
+def reason_word(code: str) -> str:
+    """Why a run did not succeed, in a few words; an unknown code as it is, with spaces."""
+    return str(_REASONS.get(code, code.replace("_", " ").replace("-", " ")))
+
+
 def input_word(code: str) -> str:
     """What a group of inputs is about."""
     return str(_INPUTS.get(code, code.replace("_", " ").capitalize()))

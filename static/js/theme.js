@@ -14,7 +14,8 @@
       announce();
       const form = select?.form;
       if (!form) return;
-      const data = new FormData(form);
+      const data = new FormData();
+      data.set("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
       data.set("theme", root.dataset.theme);
       fetch(form.action, { method: "POST", body: data, headers: { "HX-Request": "true" }, redirect: "manual" }).catch(() => {});
     },

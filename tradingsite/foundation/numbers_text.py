@@ -59,10 +59,11 @@ def step_decimals(step: object) -> int | None:
 
 
 def adaptive_decimals(number: Decimal, significant: int = _SIGNIFICANT) -> int:
-    """Decimals that keep `significant` digits of small numbers: 64000 -> 2, 0.00001234 -> 9."""
+    """Decimals that keep `significant` digits of small numbers, without trailing zeros: 64000 -> 2, 0.00001234 -> 8."""
     if number == 0:
         return 2
-    return min(_MAX_DECIMALS, max(2, significant - 1 - number.adjusted()))
+    own = -int(number.normalize().as_tuple().exponent)
+    return min(_MAX_DECIMALS, max(2, min(own, significant - 1 - number.adjusted())))
 
 
 def money(value: object, currency: str, *, sign: bool = False, decimals: int = 2) -> str | None:

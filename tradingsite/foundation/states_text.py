@@ -109,3 +109,12 @@ KINDS: Final[dict[str, dict[str, State]]] = {
 def find(kind: str, value: object) -> State:
     """The state's word, shape and tone; a value we do not know is shown as unknown, never hidden."""
     return KINDS[kind].get(str(value), UNKNOWN)
+
+
+ROLES: Final[dict[str, Any]] = {
+    "none": _("nobody"),
+    "viewer": _("Viewer"),
+    "operator": _("Operator"),
+    "trader": _("Trader"),
+    "admin": _("Administrator"),
+}

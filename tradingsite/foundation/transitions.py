@@ -10,16 +10,21 @@ run = transitions.apply(run, "enqueue", machine=MACHINE, now=now, event_model=Ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import models, router, transaction
+from django.db import connections, models, router, transaction
 from django.db.models import Q
 
+from . import statements
 from .errors import ConcurrentChange, Conflict
+from .statements import Sql
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -98,36 +103,79 @@ def apply(
     updates: Mapping[str, Any] | None = None,
     detail: Mapping[str, Any] | None = None,
     where: Q | None = None,
+    match: Mapping[str, Any] | None = None,
+    also: Sql | None = None,
+    reread: bool = True,
     on_commit: Callable[[], None] | None = None,
 ) -> Row:
     """Move `row` by `event` and return a freshly read row; the one passed in stays as it was (the transaction
     may roll back).
 
-    The UPDATE matches only while the status is still the one read (and `where` holds), so of two racing
-    callers one wins. `updates` are columns written in the same UPDATE. Raises IllegalTransition, or
-    ConcurrentChange when nothing matched.
+    The UPDATE matches only while the status is still the one read, the columns in `match` have these values and
+    `where` (or `also`, its plain form) holds, so of two racing callers one wins. `updates` are columns written in
+    the same UPDATE. With `reread=False` the answer is the row as the caller read it with the changes made here: for
+    callers whose `match` pins all they go on to use. Raises IllegalTransition, or ConcurrentChange when nothing
+    matched (nothing was written then: a caller inside a transaction may go on).
     """
     before = str(row.status)  # type: ignore[attr-defined]
     after = machine.next(before, event)
     model, using = type(row), row._state.db or router.db_for_write(type(row))
-    rows = model._base_manager.using(using)
-    with transaction.atomic(using=using):
-        matching = rows.filter(Q(pk=row.pk, status=before) & (where or Q()))
-        if matching.update(**{**(updates or {}), "status": after}) != 1:
+    written = {**(updates or {}), "status": after}
+    pinned = {"pk": row.pk, "status": before, **(match or {})}
+    with _together(using):
+        if _update(model, written, pinned, where, also, using) != 1:
             raise ConcurrentChange(
                 f"This {machine.name} is no longer {before}; somebody else changed it first.",
                 machine=machine.name, state=before, event=str(event), pk=str(row.pk),
             )  # fmt: skip
         if event_model is not None:
-            event_model._base_manager.using(using).create(
-                **{_foreign_key(event_model, model): row},
-                event=str(event), from_status=before, to_status=after, at=now, detail=dict(detail or {}),
+            statements.insert(
+                event_model(
+                    **{_foreign_key(event_model, model): row},
+                    event=str(event), from_status=before, to_status=after, at=now, detail=dict(detail or {}),
+                ),
+                using=using,
             )  # fmt: skip
         if on_commit is not None:
             transaction.on_commit(on_commit, using=using)
-        return rows.get(pk=row.pk)
+        if reread or not statements.is_plain(written):
+            return model._base_manager.using(using).get(pk=row.pk)
+    moved = copy(row)
+    for name, value in written.items():
+        setattr(moved, name, value)
+    return moved
 
 
+def _update(
+    model: type[models.Model], written: Mapping[str, Any], pinned: Mapping[str, Any], where: Q | None,
+    also: Sql | None, using: str,
+) -> int:  # fmt: skip
+    if where is None and statements.is_plain(written):
+        return statements.update(model, written, pinned, also=also, using=using)
+    if also is not None:
+        raise TypeError("`also` goes with plain values only; use `where`.")
+    rows = model._base_manager.using(using)
+    return rows.filter(Q(**pinned) & (where or Q())).update(**written)
+
+
+@contextmanager
+def _together(using: str) -> Iterator[None]:
+    """One transaction: the caller's, or one of our own. Without a savepoint in the caller's: when nothing matched
+    nothing was written, and anything else that goes wrong takes the whole transaction with it."""
+    if not connections[using].in_atomic_block:
+        with transaction.atomic(using=using):
+            yield
+        return
+    try:
+        yield
+    except ConcurrentChange:
+        raise
+    except BaseException:
+        transaction.set_rollback(True, using=using)
+        raise
+
+
+@lru_cache(maxsize=64)
 def _foreign_key(event_model: type[models.Model], model: type[models.Model]) -> str:
     names = [
         field.name

@@ -23,7 +23,7 @@ from tradingsite.foundation.errors import DomainError, Invalid, RateLimited, Ref
 from tradingsite.foundation.roles import Role, require
 
 P = ParamSpec("P")
-View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+View = Callable[Concatenate[HttpRequest, P], HttpResponse]  # called with the request by position
 
 
 def pulse(*questions: str) -> tuple[Any, ...]:
@@ -85,7 +85,7 @@ def posts(role: Role) -> Callable[[View[P]], View[P]]:
 
     def decorate(view: View[P]) -> View[P]:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             _guard(request, role)
             return view(request, *args, **kwargs)
 
@@ -99,7 +99,7 @@ def form(role: Role) -> Callable[[View[P]], View[P]]:
 
     def decorate(view: View[P]) -> View[P]:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             if request.method == "POST":
                 _guard(request, role)
             return view(request, *args, **kwargs)
@@ -126,7 +126,7 @@ def _guard(request: HttpRequest, role: Role) -> None:
 
 def _readable(view: View[P]) -> View[P]:
     @wraps(view)
-    def answered(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def answered(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         try:
             return view(request, *args, **kwargs)
         except DomainError as error:

@@ -17,7 +17,7 @@ FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 15.0
 STEADY_S = 30.0  # a process that lived this long starts again without delay
 STOP_GRACE_S = 27.0
-PULSE_PATIENCE_S = 40.0  # longer than the longest wait for a lock of the database
+PULSE_PATIENCE_S = 35.0  # longer than the longest wait for a lock of the database (20 s)
 _LOOK_EVERY_S = 0.2
 
 

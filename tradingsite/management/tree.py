@@ -23,7 +23,9 @@ def processes(bind: str) -> list[Child]:
     manage = [sys.executable, str(ROOT / "manage.py")]
     web = [sys.executable, "-m", "gunicorn", "--config", "python:tradingsite.management.web", "--bind", bind]
     children = [
-        Child(name="web", command=[*web, "tradingsite.wsgi:application"], has_pulse=False),  # gunicorn has its own watch
+        Child(
+            name="web", command=[*web, "tradingsite.wsgi:application"], has_pulse=False
+        ),  # gunicorn has its own watch
         Child(name="loop", command=[*manage, "loop"]),
         Child(name="feed", command=[*manage, "feed"]),
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.password_validation import validate_password
@@ -14,10 +16,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from tradingsite.foundation import audit, login as service, roles
+from tradingsite.foundation import audit, roles
+from tradingsite.foundation import login as service
 from tradingsite.foundation.errors import Invalid, NotAuthenticated, RateLimited
-from tradingsite.foundation.web import done, field_errors
 from tradingsite.foundation.roles import Role
+from tradingsite.foundation.web import done, field_errors
 from tradingsite.foundation.web import form as form_page
 from tradingsite.pages import look
 
@@ -36,7 +39,9 @@ def login(request: HttpRequest) -> HttpResponse:
         return render(request, "pages/login.html", context)
     try:
         user = service.attempt(
-            request=request, username=request.POST.get("username", ""), password=request.POST.get("password", "")
+            request=request,
+            username=request.POST.get("username", ""),
+            password=request.POST.get("password", ""),
         )
     except RateLimited as error:
         response = render(request, "pages/login.html", {**context, "problem": error.message}, status=429)
@@ -84,7 +89,8 @@ def _label(name: str) -> str:
 
 
 def _change(request: HttpRequest) -> None:
-    user, new = request.user, request.POST.get("new", "")
+    user: Any = request.user
+    new = request.POST.get("new", "")
     problems: dict[str, str] = {}
     if not user.check_password(request.POST.get("old", "")):
         problems["old"] = _("This is not your current password.")
@@ -97,11 +103,17 @@ def _change(request: HttpRequest) -> None:
     if problems:
         raise Invalid(
             _("Please correct the marked fields."),
-            errors=[{"pointer": f"#/{name}", "code": "invalid", "detail": text} for name, text in problems.items()],
+            errors=[
+                {"pointer": f"#/{name}", "code": "invalid", "detail": text} for name, text in problems.items()
+            ],
         )
     user.set_password(new)
     user.save(update_fields=["password"])
     update_session_auth_hash(request, user)
     audit.record(
-        action="user.password", actor=audit.actor_of(request), object_type="user", object_id=user.pk, request=request
+        action="user.password",
+        actor=audit.actor_of(request),
+        object_type="user",
+        object_id=user.pk,
+        request=request,
     )

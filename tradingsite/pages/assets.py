@@ -14,6 +14,7 @@ from assets.trading.selectors import pages as trading
 from orchestrator import plugins
 from orchestrator.selectors import pages as workflows
 from orchestrator.selectors import pages_decisions as decisions
+from orchestrator.selectors import pages_runs as runs
 from tradingsite.foundation import clock
 from tradingsite.foundation.errors import Invalid, NotFound
 from tradingsite.foundation.web import fragment, pulse, reads, version_of
@@ -100,11 +101,15 @@ def _positions(key: str, context: dict[str, Any]) -> dict[str, Any]:
 def _runs(key: str, context: dict[str, Any]) -> dict[str, Any]:
     rows = context["rows"]
     pk = rows[0][0].pk if rows else 0
-    return {"runs": workflows.run_durations(pk), "recent": workflows.runs(workflow_pk=pk, size=20).rows, "first_pk": pk}
+    return {
+        "runs": runs.run_durations(pk),
+        "recent": runs.runs(workflow_pk=pk, size=20).rows,
+        "first_pk": pk,
+    }
 
 
 def _settings(key: str, context: dict[str, Any]) -> dict[str, Any]:
-    return {"settings": [(row, workflows.pairs(row.params)) for row, _newest in context["rows"]]}
+    return {"settings": [(row, workflows.named_params(row)) for row, _newest in context["rows"]]}
 
 
 _PARTS: Final = {

@@ -20,10 +20,11 @@ from orchestrator.selectors.pages import beats
 from orchestrator.services import control
 from tradingsite.foundation import clock, selectors
 from tradingsite.foundation.errors import Unavailable
-from tradingsite.foundation.models import UserProfile
 from tradingsite.foundation.roles import Role, role_of
+from tradingsite.foundation.states_text import ROLES
 from tradingsite.foundation.web import as_time, pulse, version_of
 from tradingsite.pages import look, nav, product
+from tradingsite.pages.nav import Group, Item
 
 SILENT_AFTER_S = 120
 
@@ -55,8 +56,7 @@ class Frame:
 
     @cached_property
     def role_word(self) -> str:
-        words = {role.value: role.label for role in UserProfile.Role}
-        return str(words.get(self.role.label, self.role.label))
+        return str(ROLES[self.role.label])
 
     @cached_property
     def can(self) -> Mapping[str, bool]:
@@ -70,16 +70,15 @@ class Frame:
     def why(self) -> Mapping[str, str]:
         """Why a control is disabled, by what it needs."""
         text = _("Needs the role %(needed)s; yours is %(yours)s.")
-        words = {role.value: str(role.label) for role in UserProfile.Role}
         needs = {"operate": "operator", "trade": "trader", "admin": "admin"}
-        return {key: text % {"needed": words[role], "yours": self.role_word} for key, role in needs.items()}
+        return {key: text % {"needed": ROLES[role], "yours": self.role_word} for key, role in needs.items()}
 
     @cached_property
-    def nav(self) -> tuple[nav.Group, ...]:
+    def nav(self) -> tuple[Group, ...]:
         return nav.groups(self._request.path)
 
     @cached_property
-    def bottom(self) -> tuple[nav.Item, ...]:
+    def bottom(self) -> tuple[Item, ...]:
         return nav.bottom(self.nav)
 
     # --- Mode ------------------------------------------------------------------------------------------------
@@ -167,7 +166,13 @@ class Frame:
     def version(self) -> str:
         epoch = self.control.epoch if self.control else -1
         return version_of(
-            self.switch, epoch, self.data_at, self.workers_alive, self.workers_expected, dict(self._alerts), self.banner
+            self.switch,
+            epoch,
+            self.data_at,
+            self.workers_alive,
+            self.workers_expected,
+            dict(self._alerts),
+            self.banner,
         )
 
     @cached_property
@@ -185,13 +190,29 @@ def _stopped(frame: Frame) -> Banner | None:
     state = frame.control
     url, link = reverse("pages:control"), _("Start and stop")
     if state is None:
-        return Banner("bad", "octagon", _("The switch cannot be read, so no order can be sent."), "", reverse("pages:health"), _("Health"))
+        return Banner(
+            "bad",
+            "octagon",
+            _("The switch cannot be read, so no order can be sent."),
+            "",
+            reverse("pages:health"),
+            _("Health"),
+        )
     if state.halt_file or state.halt_env:
-        return Banner("bad", "octagon", _("Everything is stopped by hand (halt file or variable)."), "", url, link)
+        return Banner(
+            "bad", "octagon", _("Everything is stopped by hand (halt file or variable)."), "", url, link
+        )
     if state.position.value != "stopped":
         return None
     if not state.epoch:
-        return Banner("info", "info", _("The system has not been started yet. Nothing runs and no order can be sent."), "", url, link)
+        return Banner(
+            "info",
+            "info",
+            _("The system has not been started yet. Nothing runs and no order can be sent."),
+            "",
+            url,
+            link,
+        )
     return Banner("bad", "octagon", _("Trading is stopped. No order can be sent."), state.reason, url, link)
 
 
@@ -204,11 +225,18 @@ def _silent(frame: Frame) -> Banner | None:
 
 
 def _live(frame: Frame) -> Banner | None:
-    return Banner("bad", "warn", _("Live trading is on: orders use real money.")) if frame.mode == "live" else None
+    return (
+        Banner("bad", "warn", _("Live trading is on: orders use real money."))
+        if frame.mode == "live"
+        else None
+    )
 
 
 def _paused(frame: Frame) -> Banner | None:
-    words = {"paused": _("New entries are paused. Exits and stops go on."), "draining": _("Draining: nothing new starts.")}
+    words = {
+        "paused": _("New entries are paused. Exits and stops go on."),
+        "draining": _("Draining: nothing new starts."),
+    }
     text = words.get(frame.switch)
     if text is None:
         return None
@@ -219,7 +247,11 @@ def _paused(frame: Frame) -> Banner | None:
 def _demo(frame: Frame) -> Banner | None:
     if frame.mode != "demo":
         return None
-    return Banner("warn", "info", _("Demo: simulated prices and simulated money. Demo results are never mixed with real ones."))
+    return Banner(
+        "warn",
+        "info",
+        _("Demo: simulated prices and simulated money. Demo results are never mixed with real ones."),
+    )
 
 
 def page(request: HttpRequest) -> dict[str, Any]:

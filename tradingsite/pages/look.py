@@ -56,7 +56,10 @@ class Look:
 def zones() -> list[str]:
     """Every time zone a person may choose, UTC first."""
     names = zoneinfo.available_timezones()
-    return ["UTC", *sorted(name for name in names if "/" in name and not name.startswith(("Etc/", "posix/", "right/")))]
+    return [
+        "UTC",
+        *sorted(name for name in names if "/" in name and not name.startswith(("Etc/", "posix/", "right/"))),
+    ]
 
 
 def of(request: HttpRequest) -> Look:
@@ -115,5 +118,10 @@ def remember(request: HttpRequest, response: HttpResponse, look: Look, language:
     response.set_cookie(THEME_COOKIE, look.theme, max_age=year, secure=secure, httponly=True, samesite="Lax")
     if language in dict(settings.LANGUAGES):
         response.set_cookie(
-            settings.LANGUAGE_COOKIE_NAME, language, max_age=year, secure=secure, httponly=True, samesite="Lax"
+            settings.LANGUAGE_COOKIE_NAME,
+            language,
+            max_age=year,
+            secure=secure,
+            httponly=True,
+            samesite="Lax",
         )

@@ -72,5 +72,13 @@ def bottom(all_groups: tuple[Group, ...]) -> tuple[Item, ...]:
 
 def places() -> dict[str, str]:
     """Second keys of the "g" shortcuts."""
-    names = {"o": "overview", "d": "decisions", "w": "workflows", "p": "positions", "a": "alerts", "h": "health", "r": "runs"}
+    names = {
+        "o": "overview",
+        "d": "decisions",
+        "w": "workflows",
+        "p": "positions",
+        "a": "alerts",
+        "h": "health",
+        "r": "runs",
+    }
     return {key: reverse(f"pages:{name}") for key, name in names.items()}

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from orchestrator.selectors.pages import pairs, page_of
+from orchestrator.selectors.pages import page_of, pairs
 from tradingsite.foundation import alerts as service
 from tradingsite.foundation import audit, clock, selectors
 from tradingsite.foundation.errors import Invalid
@@ -43,7 +43,12 @@ def _alert_version(request: HttpRequest) -> str:
 @reads
 def alerts(request: HttpRequest) -> HttpResponse:
     """The inbox, open ones by default."""
-    words = [("open", _("Open")), ("acknowledged", _("Acknowledged")), ("resolved", _("Resolved")), ("all", _("All"))]
+    words = [
+        ("open", _("Open")),
+        ("acknowledged", _("Acknowledged")),
+        ("resolved", _("Resolved")),
+        ("all", _("All")),
+    ]
     return render(request, "pages/alerts.html", {**_alerts(request), "states": words})
 
 
@@ -66,7 +71,9 @@ def audit_log(request: HttpRequest) -> HttpResponse:
     number = page_number(request)
     wanted = {key: request.GET.get(key, "")[:80] for key in ("action", "actor")}
     start = (number - 1) * PAGE_SIZE
-    found = selectors.audit_events(**wanted)[start : start + PAGE_SIZE + 1]
+    found = selectors.audit_events(action=wanted["action"], actor=wanted["actor"])[
+        start : start + PAGE_SIZE + 1
+    ]
     page = page_of([_audit_row(selectors.audit_row(event)) for event in found], number, PAGE_SIZE)
     return render(request, "pages/audit.html", {"page": page, "rows": page.rows, "wanted": wanted})
 
@@ -74,7 +81,11 @@ def audit_log(request: HttpRequest) -> HttpResponse:
 def _audit_row(row: selectors.AuditRow) -> dict[str, Any]:
     before, after = dict(pairs(row.before)), dict(pairs(row.after))
     names = dict.fromkeys([*before, *after])
-    changes = [(name, before.get(name, ""), after.get(name, "")) for name in names if before.get(name) != after.get(name)]
+    changes = [
+        (name, before.get(name, ""), after.get(name, ""))
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
     return {"row": row, "changes": changes}
 
 

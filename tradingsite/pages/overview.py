@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext_lazy
 
 from assets.markets.selectors import pages as markets
 from assets.trading.selectors import books
@@ -23,7 +24,13 @@ from tradingsite.foundation.errors import Invalid
 from tradingsite.foundation.web import fragment, pulse, reads, version_of
 from tradingsite.pages import nav
 
-RANGES = (("1d", "1D"), ("1w", "1W"), ("1m", "1M"), ("3m", "3M"), ("all", "All"))
+RANGES: Final = (
+    ("1d", pgettext_lazy("range", "1D")),
+    ("1w", pgettext_lazy("range", "1W")),
+    ("1m", pgettext_lazy("range", "1M")),
+    ("3m", pgettext_lazy("range", "3M")),
+    ("all", pgettext_lazy("range", "All")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,9 @@ class AssetRow:
 
     @property
     def next_run_at(self) -> datetime | None:
-        return min((row.next_run_at for row in self.workflows if row.next_run_at and row.is_open), default=None)
+        return min(
+            (row.next_run_at for row in self.workflows if row.next_run_at and row.is_open), default=None
+        )
 
     @property
     def last_run_at(self) -> datetime | None:

@@ -46,9 +46,13 @@ def save(request: HttpRequest, response: HttpResponse, values: Mapping[str, str]
 @require_POST
 def set_look(request: HttpRequest) -> HttpResponse:
     """Theme, language and live updates from the menu or the login page; leads back to where it came from."""
-    values = {key: str(value) for key, value in request.POST.items() if key in ("theme", "language", "updates")}
+    values = {
+        key: str(value) for key, value in request.POST.items() if key in ("theme", "language", "updates")
+    }
     is_script = request.headers.get("HX-Request") == "true"
-    response = HttpResponse(status=204) if is_script else HttpResponseRedirect(back_to(request, "pages:overview"))
+    response = (
+        HttpResponse(status=204) if is_script else HttpResponseRedirect(back_to(request, "pages:overview"))
+    )
     try:
         save(request, response, values)
     except Invalid as error:
@@ -63,7 +67,9 @@ def preferences(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return render(request, "pages/preferences.html", _context({}))
     language = typed.get("language", "")
-    with translation.override(language if language in dict(settings.LANGUAGES) else translation.get_language()):
+    with translation.override(
+        language if language in dict(settings.LANGUAGES) else translation.get_language()
+    ):
         response = done(request, _("Your preferences are saved."), "pages:preferences")
     try:
         save(request, response, typed)
@@ -77,5 +83,12 @@ def _context(errors: Mapping[str, str]) -> dict[str, Any]:
         "theme": _("Theme"), "palette": _("Colours of prices"), "time_zone": _("Time zone"), "language": _("Language"),
         "updates": _("Live updates"), "keys": _("Keyboard shortcuts"), "base_currency": _("Base currency"),
     }  # fmt: skip
-    problems = [{"id": f"f-{name}", "label": labels.get(name, name), "text": text} for name, text in errors.items()]
-    return {"zones": look.zones(), "palettes": look.PALETTES, "currencies": look.CURRENCIES, "problems": problems}
+    problems = [
+        {"id": f"f-{name}", "label": labels.get(name, name), "text": text} for name, text in errors.items()
+    ]
+    return {
+        "zones": look.zones(),
+        "palettes": look.PALETTES,
+        "currencies": look.CURRENCIES,
+        "problems": problems,
+    }

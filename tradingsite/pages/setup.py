@@ -25,8 +25,7 @@ from tradingsite.foundation.errors import Conflict, Invalid
 from tradingsite.foundation.roles import Role
 from tradingsite.foundation.web import done, field_errors, form
 from tradingsite.pages import look, nav
-
-_FIELDS = {"username": "User name", "email": "E-mail", "password": "Password"}
+from tradingsite.pages.preferences import save
 
 
 def _steps(current: int) -> list[dict[str, Any]]:
@@ -57,7 +56,9 @@ def administrator(request: HttpRequest) -> HttpResponse:
         errors = field_errors(error)
         labels = {"username": _("User name"), "email": _("E-mail (optional)"), "password": _("Password")}
         problems = [{"id": f"f-{n}", "label": labels.get(n, n), "text": text} for n, text in errors.items()]
-        return render(request, "pages/setup_admin.html", {**context, "errors": errors, "problems": problems}, status=422)
+        return render(
+            request, "pages/setup_admin.html", {**context, "errors": errors, "problems": problems}, status=422
+        )
     auth.login(request, user)
     response = redirect("pages:setup-look")
     look.remember(request, response, look.from_profile(roles.profile_of(user)))
@@ -70,8 +71,6 @@ def look_and_time(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         context = {"steps": _steps(2), "zones": look.zones(), "currencies": look.CURRENCIES}
         return render(request, "pages/setup_look.html", context)
-    from tradingsite.pages.preferences import save
-
     response = redirect("pages:setup-start")
     save(request, response, {key: str(value) for key, value in request.POST.items()})
     return response
@@ -81,16 +80,26 @@ def look_and_time(request: HttpRequest) -> HttpResponse:
 def start(request: HttpRequest) -> HttpResponse:
     """Step 3: create what the installed asset types need, and start unless told not to. All of it is paper."""
     specs = [
-        {"title": nav.asset_title(spec.asset_type), "currency": spec.currency, "balance": spec.opening_balance}
+        {
+            "title": nav.asset_title(spec.asset_type),
+            "currency": spec.currency,
+            "balance": spec.opening_balance,
+        }
         for spec in registry.account_specs()
     ]
     if request.method != "POST":
-        return render(request, "pages/setup_start.html", {"steps": _steps(3), "specs": specs, "is_demo": is_demo_feed()})
+        return render(
+            request, "pages/setup_start.html", {"steps": _steps(3), "specs": specs, "is_demo": is_demo_feed()}
+        )
     now, actor = clock.now(), audit.actor_of(request)
     instruments.sync_universe(now)
     workflows.sync_from_plugins(now)
     accounts.ensure_paper_accounts(now, is_demo=is_demo_feed())
     if request.POST.get("begin") == "now":
         control.start(actor, now, reason="first run")
-        return done(request, _("Ready. The engine looks at every workflow once a second from now on."), "pages:overview")
+        return done(
+            request,
+            _("Ready. The engine looks at every workflow once a second from now on."),
+            "pages:overview",
+        )
     return done(request, _("Ready. Nothing runs until you start it."), "pages:overview")

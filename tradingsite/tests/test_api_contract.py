@@ -111,9 +111,11 @@ def send(client: Client, method: str, url: str, **more: Any) -> Any:
 
 
 def address(route: str, world: api_world.World, spare_token: int) -> str:
-    pk = {"api/workflows": world.workflow.pk, "api/runs": world.run.pk, "api/tokens": spare_token}.get(
-        route.split("/<")[0], 1
-    )
+    pks = {
+        "api/workflows": world.workflow.pk, "api/runs": world.run.pk, "api/decisions": world.decision.pk,
+        "api/alerts": world.alert.pk, "api/tokens": spare_token,
+    }  # fmt: skip
+    pk = pks.get(route.split("/<")[0], 1)
     asset_type = world.workflow.asset_type
     url = fill(route, pk=pk, symbol=world.instrument.symbol, asset_type=asset_type)
     return url + (f"?instrument={world.instrument.symbol}" if route.rstrip("/").endswith("candles") else "")

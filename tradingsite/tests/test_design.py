@@ -42,8 +42,19 @@ def test_words_are_readable_on_every_ground(theme: dict[str, str], ink: str, gro
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 def test_words_are_readable_on_soft_grounds_and_buttons(theme: dict[str, str]) -> None:
-    pairs = [("text", "ok-soft"), ("text", "bad-soft"), ("text", "warn-soft"), ("down", "bad-soft"), ("warn", "warn-soft")]
-    pairs += [("accent", "accent-soft"), ("accent-ink", "accent"), ("muted", "quiet-soft"), ("muted", "sunken")]
+    pairs = [
+        ("text", "ok-soft"),
+        ("text", "bad-soft"),
+        ("text", "warn-soft"),
+        ("down", "bad-soft"),
+        ("warn", "warn-soft"),
+    ]
+    pairs += [
+        ("accent", "accent-soft"),
+        ("accent-ink", "accent"),
+        ("muted", "quiet-soft"),
+        ("muted", "sunken"),
+    ]
     assert [(ink, ground) for ink, ground in pairs if contrast(theme[ink], theme[ground]) < 4.5] == []
 
 

@@ -47,7 +47,7 @@ def url_of(name: str) -> str:
     for arguments in guesses:
         try:
             return reverse(f"pages:{name}", kwargs=arguments)
-        except Exception:  # noqa: BLE001, S112 - the next guess may fit
+        except Exception:  # noqa: BLE001 - the next guess may fit
             continue
     raise AssertionError(f"no arguments fit {name}")
 
@@ -109,7 +109,9 @@ def test_a_fragment_answers_204_to_its_own_version_and_again_after_a_change(
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "halt", "run-now", "pause-entries"])
-def test_a_viewer_is_refused_and_the_refusal_is_audited(verb: str, charlie: Any, client: Client, ready: None) -> None:
+def test_a_viewer_is_refused_and_the_refusal_is_audited(
+    verb: str, charlie: Any, client: Client, ready: None
+) -> None:
     client.force_login(charlie)
     pk = Workflow.objects.get(slug="forex").pk
     assert client.post(f"/workflows/{pk}/{verb}/").status_code == 403
@@ -123,7 +125,9 @@ def test_an_operator_pauses_and_resumes_and_twice_is_once(bob: Any, client: Clie
     for verb, status in (("pause", "paused"), ("pause", "paused"), ("resume", "active")):
         assert client.post(f"/workflows/{pk}/{verb}/").status_code == 303
         assert Workflow.objects.get(pk=pk).status == status
-    actions = AuditEvent.objects.filter(action__startswith="workflow.", actor_name="bob").values_list("action", flat=True)
+    actions = AuditEvent.objects.filter(action__startswith="workflow.", actor_name="bob").values_list(
+        "action", flat=True
+    )
     assert sorted(actions) == ["workflow.pause", "workflow.resume"]
 
 
@@ -148,7 +152,9 @@ def test_an_unknown_theme_is_refused_and_named(alice: Any, client: Client) -> No
     assert client.post("/settings/profile/", {"time_zone": "Mars/Olympus"}).status_code == 422
 
 
-@pytest.mark.parametrize("path", ["/nope/", "/workflows/99/", "/runs/99/", "/decisions/99/", "/instruments/99/"])
+@pytest.mark.parametrize(
+    "path", ["/nope/", "/workflows/99/", "/runs/99/", "/decisions/99/", "/instruments/99/"]
+)
 def test_missing_things_are_404_in_words(path: str, alice: Any, client: Client) -> None:
     client.force_login(alice)
     answer = client.get(path)
@@ -157,7 +163,15 @@ def test_missing_things_are_404_in_words(path: str, alice: Any, client: Client) 
 
 
 @pytest.mark.parametrize(
-    "path", ["/runs/?page=0", "/runs/?page=x", "/runs/?status=odd", "/decisions/?cause=odd", "/?range=9y", "/alerts/?state=x"]
+    "path",
+    [
+        "/runs/?page=0",
+        "/runs/?page=x",
+        "/runs/?status=odd",
+        "/decisions/?cause=odd",
+        "/?range=9y",
+        "/alerts/?state=x",
+    ],
 )
 def test_wrong_filters_are_400_in_words(path: str, alice: Any, client: Client) -> None:
     client.force_login(alice)
@@ -175,13 +189,23 @@ def test_the_setup_goes_away_once_there_is_somebody(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1234.5", "1234.5"), ("1234,5", "1234.5"), ("1 234,5", "1234.5"), ("1,234.5", "1234.5"), ("0,125", "0.125"), ("−3", "-3")],
+    [
+        ("1234.5", "1234.5"),
+        ("1234,5", "1234.5"),
+        ("1 234,5", "1234.5"),
+        ("1,234.5", "1234.5"),
+        ("0,125", "0.125"),
+        ("−3", "-3"),
+    ],
 )
 def test_numbers_are_read_as_people_write_them(text: str, value: str) -> None:
     assert parse(text) == Decimal(value)
 
 
-@pytest.mark.parametrize(("text", "code"), [("1,234", "ambiguous"), ("", "required"), ("12x", "not-a-number"), ("NaN", "not-a-number")])
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("1,234", "ambiguous"), ("", "required"), ("12x", "not-a-number"), ("NaN", "not-a-number")],
+)
 def test_numbers_that_are_unclear_are_asked_back(text: str, code: str) -> None:
     with pytest.raises(Invalid) as refused:
         parse(text)

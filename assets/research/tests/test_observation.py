@@ -308,7 +308,7 @@ def test_an_etf_workflow_stops_at_the_early_close_of_a_half_day(hour: float, is_
     assert (decision.action is Action.RUN) is is_open
     if not is_open:
         assert [gate.code for gate in decision.gates] == ["market_closed"]
-        assert decision.next_run_at == datetime(2023, 11, 27, 14, 30, tzinfo=UTC)
+        assert decision.next_run_at == datetime(2023, 11, 27, 14, 35, tzinfo=UTC)  # opened and settled
 
 
 @pytest.mark.parametrize(("minutes", "action"), [(4, Action.SKIP), (5, Action.RUN)])

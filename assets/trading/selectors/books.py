@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db.models import OuterRef, Subquery
 
@@ -76,18 +77,19 @@ def all_books(now: datetime, asset_type: str = "") -> tuple[AccountBook, ...]:
         assets = {p.instrument.quote for p in mine} | foreign[account.pk].keys()
         rates = valuation._rates(account, watched, looks, assets, now)
         rows = tuple(valuation._row(position, looks.get(position.instrument_id), rates) for position in mine)
-        peak: Decimal | None = account.last_peak  # type: ignore[attr-defined]
+        peak: Decimal | None = account.last_peak
         equity = valuation._equity(account, rows, foreign[account.pk], rates, peak, now)
         books.append(
             AccountBook(
                 account.pk, account.name, account.asset_type, account.mode, account.state, account.currency,
-                account.opening_balance, equity, rows, account.day_start,  # type: ignore[attr-defined]
+                account.opening_balance, equity, rows, account.day_start,
             )
         )  # fmt: skip
     return tuple(books)
 
 
-def _accounts(now: datetime, asset_type: str) -> list[Account]:
+def _accounts(now: datetime, asset_type: str) -> list[Any]:
+    """Accounts with `last_peak` and `day_start` beside their fields."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     newest = EquityPoint.objects.filter(account=OuterRef("pk")).order_by("-at")
     # The newest point at or before midnight; on the first day the first point there is.
@@ -98,7 +100,7 @@ def _accounts(now: datetime, asset_type: str) -> list[Account]:
     rows = rows.annotate(
         last_peak=Subquery(newest.values("peak")[:1]), day_start=Subquery(before.values("equity")[:1])
     )
-    accounts = list(rows)
+    accounts: list[Any] = list(rows)
     for account in accounts:
         if account.day_start is None and account.created_at >= midnight:
             account.day_start = account.opening_balance

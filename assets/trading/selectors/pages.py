@@ -12,7 +12,9 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from assets.markets.selectors.pages import is_demo_feed
+from assets.trading import reasons as reason_texts
 from assets.trading.models import Account, EquityPoint, Fill, Order, Position
+from assets.trading.selectors.words import code_words
 from orchestrator.selectors.pages import Page, page_of, pairs
 from tradingsite.foundation.errors import NotFound
 from tradingsite.foundation.money import EXACT, to_decimal
@@ -153,7 +155,7 @@ def _order(row: Order) -> OrderRow:
         limit_price=row.intent.limit_price,
         reference_price=row.intent.reference_price,
         status=row.status,
-        code=row.status_code,
+        code=code_words(row.status_code) if row.status_code else "",
         client_id=row.client_id,
         venue_id=row.venue_id,
         workflow_slug=row.intent.workflow_slug,
@@ -172,7 +174,7 @@ class OrderDetail:
     """An order with why it exists, how it was sized, what happened and what was filled."""
 
     row: OrderRow
-    reasons: tuple[tuple[str, str], ...]
+    reasons: tuple[str, ...]
     sizing: tuple[tuple[str, str], ...]
     detail: tuple[tuple[str, str], ...]
     events: tuple[Mapping[str, Any], ...]
@@ -187,10 +189,7 @@ def order_detail(pk: int) -> OrderDetail:
     row = Order.objects.select_related("instrument", "account", "intent").filter(_mine(), pk=pk).first()
     if row is None:
         raise NotFound(_("There is no order %(id)s.") % {"id": pk})
-    reasons = tuple(
-        (str(reason.get("code", "")).replace("_", " "), _reason_value(reason))
-        for reason in row.intent.reasons
-    )
+    reasons = tuple(reason_texts.sentence(reason) for reason in row.intent.reasons)
     return OrderDetail(
         row=_order(row),
         reasons=reasons,
@@ -202,11 +201,6 @@ def order_detail(pk: int) -> OrderDetail:
         accepted_at=row.accepted_at,
         valid_until=row.intent.valid_until,
     )
-
-
-def _reason_value(reason: Mapping[str, Any]) -> str:
-    value = reason.get("value")
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def fills(

@@ -25,8 +25,12 @@ class Command(BaseCommand):
     requires_migrations_checks = False
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--bind", default=settings.BIND, help="address of the web server (127.0.0.1:8000)")
-        parser.add_argument("--without", action="append", default=[], help="leave a process out (web, feed ...)")
+        parser.add_argument(
+            "--bind", default=settings.BIND, help="address of the web server (127.0.0.1:8000)"
+        )
+        parser.add_argument(
+            "--without", action="append", default=[], help="leave a process out (web, feed ...)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         lock = take_lock(settings.VAR_DIR / "run.lock")
@@ -49,7 +53,8 @@ class Command(BaseCommand):
             return
         if connection.vendor != "sqlite":
             raise CommandError(
-                f"{len(pending)} migrations are pending: run `manage.py migrate` once before starting.", returncode=6
+                f"{len(pending)} migrations are pending: run `manage.py migrate` once before starting.",
+                returncode=6,
             )
         call_command("migrate", verbosity=0, interactive=False)
 

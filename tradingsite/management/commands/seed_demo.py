@@ -44,16 +44,21 @@ class Command(JsonCommand):
             raise Invalid(f"--hours must be between 1 and {MOST_HOURS}, was {hours}.")
         if settings.TRADING_FEED != "simulated":
             raise Refused(
-                f"Demo data belongs to the simulated feed; TRADING_FEED is {settings.TRADING_FEED!r}.", code="not-demo"
+                f"Demo data belongs to the simulated feed; TRADING_FEED is {settings.TRADING_FEED!r}.",
+                code="not-demo",
             )
         take_lock(settings.VAR_DIR / "run.lock")
         if counts.decision_count():
-            raise Conflict("This database already has decisions; a made-up past would mix with them.", code="not-empty")
+            raise Conflict(
+                "This database already has decisions; a made-up past would mix with them.", code="not-empty"
+            )
         end = clock.now().replace(microsecond=0)
         bootstrap(end)
         bars = self._history(end)
         before = driver.totals()
-        self._live_through(end - timedelta(hours=hours), end, quiet=options["no_progress"] or options["as_json"])
+        self._live_through(
+            end - timedelta(hours=hours), end, quiet=options["no_progress"] or options["as_json"]
+        )
         document = {"hours": hours, "bars": bars, **driver.totals(before)}
         self.emit(document, text=", ".join(f"{name} {count}" for name, count in document.items()))
         return 0
@@ -72,7 +77,11 @@ class Command(JsonCommand):
         virtual = clock.VirtualClock(start)
         progress = Progress(sys.stderr, total=(end - start).total_seconds(), unit="s simulated", quiet=quiet)
         instruments = [row for key in plugins.asset_types() for row in hub.active_instruments(key)]
-        with clock.use(virtual), hub.use_universe(instruments), hub.preloaded(instruments, start - _WARMUP, end):
+        with (
+            clock.use(virtual),
+            hub.use_universe(instruments),
+            hub.preloaded(instruments, start - _WARMUP, end),
+        ):
             accounts.ensure_paper_accounts(start, is_demo=True)
             control.start(self.actor(), start, "demo")
             driver.drive(

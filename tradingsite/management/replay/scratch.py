@@ -102,7 +102,12 @@ def _first_ts(timeframe: str, start: datetime) -> int:
 
 # Nobody crashes and nobody competes on virtual time, where a minute passes in milliseconds: what guards against dead
 # workers and second leaders need not look every few (virtual) seconds.
-_ORCHESTRATOR = {"lease_ttl_s": 172_800.0, "lease_renew_s": 86_400.0, "sweep_s": 3600.0, "fold_flush_s": 3600.0}
+_ORCHESTRATOR = {
+    "lease_ttl_s": 172_800.0,
+    "lease_renew_s": 86_400.0,
+    "sweep_s": 3600.0,
+    "fold_flush_s": 3600.0,
+}
 
 
 @contextmanager

@@ -51,7 +51,13 @@ class Server:
         """Run code inside the site (django set up) and return what it printed."""
         command = [sys.executable, "-c", f"import django; django.setup()\n{code}"]
         done = subprocess.run(
-            command, env=self.environment, cwd=settings.BASE_DIR, capture_output=True, text=True, timeout=120, check=False
+            command,
+            env=self.environment,
+            cwd=settings.BASE_DIR,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()

@@ -16,7 +16,11 @@ Open = Callable[..., Any]
 
 
 def workflow_pk(site: Any) -> int:
-    return int(site.python("from orchestrator.models import Workflow; print(Workflow.objects.get(slug='meme_coins').pk)"))
+    return int(
+        site.python(
+            "from orchestrator.models import Workflow; print(Workflow.objects.get(slug='meme_coins').pk)"
+        )
+    )
 
 
 def tick(page: Any, name: str = "app:fast") -> None:
@@ -40,7 +44,9 @@ def test_a_change_arrives_without_a_reload(site: Any, open_page: Open) -> None:
     watched.login("alice")
     watched.go(f"/workflows/{pk}/")
     watched.page.evaluate("window.__same = true")
-    act = "from orchestrator.services import workflows as w; from tradingsite.foundation import audit, clock\n"
+    act = (
+        "from orchestrator.services import workflows as w; from tradingsite.foundation import audit, clock\n"
+    )
     try:
         site.python(act + f"w.pause({pk}, audit.cli('t'), clock.now())")
         tick(watched.page)
@@ -117,7 +123,9 @@ def test_a_viewer_sees_why_a_control_is_disabled_and_the_server_refuses(site: An
         assert "role" in (button.get_attribute("title") or "")
     token = watched.page.input_value("main input[name=csrfmiddlewaretoken] >> nth=0")
     answer = watched.page.request.post(
-        f"{site.url}/workflows/{pk}/pause/", form={"csrfmiddlewaretoken": token}, headers={"Referer": site.url}
+        f"{site.url}/workflows/{pk}/pause/",
+        form={"csrfmiddlewaretoken": token},
+        headers={"Referer": site.url},
     )
     assert answer.status == 403
     code = (
@@ -147,7 +155,7 @@ def test_stopping_takes_two_interactions_and_starting_asks_why(site: Any, open_p
         watched.page.wait_for_selector("#control-dialog[open]")
         watched.page.fill("#control-reason", "the test is over")
         watched.page.click("#control-dialog .dialog-foot .btn-main")
-        watched.page.wait_for_function("!document.querySelector('#control-dialog[open]')")
+        watched.page.locator("[data-switch].btn-danger").wait_for()
         assert site.python(code) == "running"
     finally:
         site.python(
@@ -166,7 +174,9 @@ def test_two_tabs_editing_end_in_a_conflict_that_loses_nothing(site: Any, open_p
     first.page.click("#workflow-form .btn-main")
     first.page.wait_for_url(f"**/workflows/{pk}/")
     second.page.fill("#f-name", "Meme coins B")
-    with second.page.expect_response(lambda answer: answer.url.endswith("/edit/") and answer.request.method == "POST") as info:
+    with second.page.expect_response(
+        lambda answer: answer.url.endswith("/edit/") and answer.request.method == "POST"
+    ) as info:
         second.page.click("#workflow-form .btn-main")
     assert info.value.status == 409
     shown = second.page.inner_text(".errors")
@@ -184,7 +194,9 @@ def test_a_wrong_value_keeps_what_was_typed_and_says_where(site: Any, open_page:
     watched.go(f"/workflows/{pk}/edit/")
     watched.page.fill("#f-name", "Kept name")
     watched.page.fill("#f-base_interval_s", "1,234")
-    with watched.page.expect_response(lambda answer: answer.url.endswith("/edit/") and answer.request.method == "POST") as info:
+    with watched.page.expect_response(
+        lambda answer: answer.url.endswith("/edit/") and answer.request.method == "POST"
+    ) as info:
         watched.page.click("#workflow-form .btn-main")
     assert info.value.status == 422
     assert watched.page.evaluate("document.activeElement.classList.contains('errors')")
@@ -201,12 +213,14 @@ def test_the_preview_follows_the_form(site: Any, open_page: Open) -> None:
     watched.go(f"/workflows/{pk}/edit/")
     for name in ("min", "base", "max"):
         watched.page.fill(f"#f-{name}_interval_s", "7")
-    watched.page.wait_for_function("document.getElementById('preview').innerText.includes('7\\u00a0min')")
+    watched.page.locator("#preview", has_text="7\u00a0min").wait_for()
     watched.page.fill("#f-min_interval_s", "9")
     watched.page.wait_for_selector("#preview.banner-warn")
 
 
-def test_the_chart_is_drawn_and_its_legend_equals_the_data(site: Any, paths: list[str], open_page: Open) -> None:
+def test_the_chart_is_drawn_and_its_legend_equals_the_data(
+    site: Any, paths: list[str], open_page: Open
+) -> None:
     path = next(path for path in paths if path.startswith("/instruments/") and path != "/instruments/")
     watched = open_page(site)
     watched.login("alice")
@@ -260,7 +274,7 @@ def test_the_keyboard_reaches_and_leaves_everything(site: Any, open_page: Open) 
     page.keyboard.press("Enter")
     page.wait_for_selector("#control-dialog[open]")
     page.keyboard.press("Escape")
-    page.wait_for_function("!document.querySelector('#control-dialog[open]')")
+    page.wait_for_selector("#control-dialog", state="hidden")
     assert page.evaluate("document.activeElement.hasAttribute('data-switch')")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("g")

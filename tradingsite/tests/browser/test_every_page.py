@@ -21,7 +21,9 @@ def visible_text(page: Any) -> str:
     return str(page.evaluate("document.body.innerText"))
 
 
-def test_no_page_breaks_the_policy_or_leaves_its_origin(site: Any, paths: list[str], open_page: Callable[..., Any]) -> None:
+def test_no_page_breaks_the_policy_or_leaves_its_origin(
+    site: Any, paths: list[str], open_page: Callable[..., Any]
+) -> None:
     watched = open_page(site)
     watched.login("alice")
     for path in paths:
@@ -60,7 +62,9 @@ def test_axe_finds_nothing(site: Any, paths: list[str], open_page: Callable[...,
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_in_dialogs_and_before_login(site: Any, open_page: Callable[..., Any], theme: str) -> None:
+def test_axe_finds_nothing_in_dialogs_and_before_login(
+    site: Any, open_page: Callable[..., Any], theme: str
+) -> None:
     if not AXE.is_file():
         pytest.skip("axe-core is not fetched")
     watched = open_page(site, color_scheme=theme)
@@ -77,13 +81,17 @@ def test_axe_finds_nothing_in_dialogs_and_before_login(site: Any, open_page: Cal
 
 
 @pytest.mark.parametrize("width", [320, 360, 768])
-def test_no_page_scrolls_sideways(site: Any, paths: list[str], open_page: Callable[..., Any], width: int) -> None:
+def test_no_page_scrolls_sideways(
+    site: Any, paths: list[str], open_page: Callable[..., Any], width: int
+) -> None:
     watched = open_page(site, width=width, height=740)
     watched.login("alice")
     wide = {}
     for path in paths:
         watched.go(path)
-        over = watched.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        over = watched.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
         if over > 0:
             wide[path] = over
         if watched.page.locator("[data-switch]").count():
@@ -114,7 +122,9 @@ def test_in_french_no_attribute_holds_a_localised_number(
     watched = open_page(site)
     watched.page.set_extra_http_headers({"Accept-Language": "fr"})
     watched.login("bob")
-    pattern = re.compile(r"""(?:data-tick|href|hx-get|x|y|width|height|datetime)=["'][^"']*\d[\u00a0\u202f,]\d[^"']*["']""")
+    pattern = re.compile(
+        r"""(?:data-tick|href|hx-get|x|y|width|height|datetime)=["'][^"']*\d[\u00a0\u202f,]\d[^"']*["']"""
+    )
     for path in paths:
         html = watched.go(path).text()
         assert pattern.findall(html) == [], path
@@ -129,8 +139,24 @@ def test_the_empty_site_gives_reasons_not_blanks(empty_site: Any, open_page: Cal
     )
     watched = open_page(empty_site)
     watched.login("alice")
-    pages = ["/", "/decisions/", "/workflows/", "/runs/", "/instruments/", "/trading/positions/", "/trading/orders/"]
-    pages += ["/trading/trades/", "/alerts/", "/health/", "/audit/", "/assets/etf/", "/control/", "/setup/start/"]
+    pages = [
+        "/",
+        "/decisions/",
+        "/workflows/",
+        "/runs/",
+        "/instruments/",
+        "/trading/positions/",
+        "/trading/orders/",
+    ]
+    pages += [
+        "/trading/trades/",
+        "/alerts/",
+        "/health/",
+        "/audit/",
+        "/assets/etf/",
+        "/control/",
+        "/setup/start/",
+    ]
     for path in pages:
         assert watched.go(path).status == 200, path
         assert UNSAYABLE.findall(visible_text(watched.page)) == [], path

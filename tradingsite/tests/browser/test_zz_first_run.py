@@ -44,7 +44,9 @@ def test_three_forms_lead_from_nothing_to_the_overview(
     assert watched.violations() == []
 
 
-def test_without_script_pages_show_tables_and_forms_work(site: Any, paths: list[str], open_page: Callable[..., Any]) -> None:
+def test_without_script_pages_show_tables_and_forms_work(
+    site: Any, paths: list[str], open_page: Callable[..., Any]
+) -> None:
     watched = open_page(site, java_script_enabled=False)
     page = watched.page
     watched.login("bob")

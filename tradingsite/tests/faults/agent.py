@@ -134,7 +134,9 @@ def start_delays(after: int, lane: str) -> list[float]:
     from orchestrator.models import Run
 
     found = Run.objects.filter(pk__gt=after, lane=lane, started_at__isnull=False)
-    return [(start - planned).total_seconds() for start, planned in found.values_list("started_at", "planned_at")]
+    return [
+        (start - planned).total_seconds() for start, planned in found.values_list("started_at", "planned_at")
+    ]
 
 
 def edit_fill() -> str:

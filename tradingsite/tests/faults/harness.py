@@ -25,7 +25,9 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).resolve().parents[3]
-SLACK = float(os.environ.get("FAULT_SLACK", "1"))  # on a machine that is busy with other things, times are stretched
+SLACK = float(
+    os.environ.get("FAULT_SLACK", "1")
+)  # on a machine that is busy with other things, times are stretched
 FAST = {"run_lease_s": 6, "heartbeat_s": 2, "sweep_s": 1, "requeue_s": 3, "deadline_grace_s": 3}
 RECOVERY_S = 45.0
 SERVER = os.environ.get("TRADING_TEST_DATABASE_URL", "")  # "" is SQLite
@@ -303,7 +305,9 @@ class System:
         return {key: n for key, n in counted.items() if n > 1}
 
     def succeeded(self) -> int:
-        return int(self.ask("count", "orchestrator.Run", status="succeeded", workflow__slug__startswith="toy"))
+        return int(
+            self.ask("count", "orchestrator.Run", status="succeeded", workflow__slug__startswith="toy")
+        )
 
     def recovers(self, timeout: float = RECOVERY_S) -> float:
         """Seconds until everything lives and both lanes finish runs that were planned from now on."""
@@ -383,7 +387,9 @@ def held_database(made: System) -> Iterator[None]:
         import psycopg
 
         link = psycopg.connect(made.database.url)  # type: ignore[assignment]
-        link.execute("LOCK TABLE orchestrator_run, orchestrator_controlswitch, orchestrator_lease IN ACCESS EXCLUSIVE MODE")
+        link.execute(
+            "LOCK TABLE orchestrator_run, orchestrator_controlswitch, orchestrator_lease IN ACCESS EXCLUSIVE MODE"
+        )
     try:
         yield
     finally:
@@ -393,7 +399,9 @@ def held_database(made: System) -> Iterator[None]:
 
 def report(name: str, **figures: Any) -> None:
     """One line of measurement, printed and, with FAULT_REPORT, kept."""
-    line = json.dumps({"test": name, "database": "postgresql" if SERVER else "sqlite", **figures}, default=str)
+    line = json.dumps(
+        {"test": name, "database": "postgresql" if SERVER else "sqlite", **figures}, default=str
+    )
     print(line)
     if path := os.environ.get("FAULT_REPORT"):
         with Path(path).open("a") as file:

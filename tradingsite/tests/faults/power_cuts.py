@@ -52,7 +52,10 @@ def run(cuts: int, seed: int, say: Any = print) -> Tally:
             forgive(made)
             if number % 10 == 0 or number == cuts:
                 figures(made, tally, number, time.monotonic() - began, say)
-        wait_for(lambda: made.ask("count", "trading.Order", status__in=["sending", "unknown"]) == 0 or _stop(made), 90)
+        wait_for(
+            lambda: made.ask("count", "trading.Order", status__in=["sending", "unknown"]) == 0 or _stop(made),
+            90,
+        )
         made.recovers(90)
         check(made, tally, cuts + 1)
     return tally

@@ -15,11 +15,16 @@ from tradingsite.tests.faults.harness import System, report, wait_for
 
 
 def faketime_library() -> str:
-    found = [*Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), *Path("/usr/lib/faketime").glob("libfaketime.so.1")]
+    found = [
+        *Path("/usr/lib").glob("*/faketime/libfaketime.so.1"),
+        *Path("/usr/lib/faketime").glob("libfaketime.so.1"),
+    ]
     return str(found[0]) if found else (ctypes.util.find_library("faketime") or "")
 
 
-pytestmark = pytest.mark.skipif(not faketime_library(), reason="needs libfaketime (Debian: apt-get install faketime)")
+pytestmark = pytest.mark.skipif(
+    not faketime_library(), reason="needs libfaketime (Debian: apt-get install faketime)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +49,16 @@ def set_clock(offset: Path, seconds: int) -> None:
 
 
 @pytest.mark.parametrize("jump_s", [30, -30, -3600], ids=lambda s: f"{s:+d}s")
-def test_when_the_clock_jumps_runs_go_on_and_none_runs_twice(warped: tuple[System, Path], jump_s: int) -> None:
+def test_when_the_clock_jumps_runs_go_on_and_none_runs_twice(
+    warped: tuple[System, Path], jump_s: int
+) -> None:
     made, offset = warped
     set_clock(offset, jump_s)
     took = made.recovers(90)
     noticed = wait_for(
-        lambda: made.ask("count", "orchestrator.HealthEvent", component="clock", code="jumped"), 30, "health noticed"
+        lambda: made.ask("count", "orchestrator.HealthEvent", component="clock", code="jumped"),
+        30,
+        "health noticed",
     )
     report(f"clock {jump_s:+d} s", recovered_after_s=round(took, 1), noticed_after_s=round(noticed, 1))
     assert made.executed_twice() == {}

@@ -40,7 +40,12 @@ def test_dying_at_a_crash_point_breaks_no_invariant(market: System, point: str) 
     took = market.start()
     recovered = market.recovers(60)
     wait_for(lambda: in_doubt(market) == 0, 60, "no order is in doubt")
-    report(f"crash at {point}", deaths=deaths(market, mark), start_s=round(took, 1), recovered_after_s=round(recovered, 1))
+    report(
+        f"crash at {point}",
+        deaths=deaths(market, mark),
+        start_s=round(took, 1),
+        recovered_after_s=round(recovered, 1),
+    )
     market.is_sound()
     market.stop()
 

@@ -27,7 +27,12 @@ def test_a_database_locked_for_half_a_minute_delays_but_breaks_nothing(running: 
             longest = max(longest, time.monotonic() - began)
             time.sleep(0.5)
     took = running.recovers(60)
-    report("write lock held 30 s", pages=dict(seen), longest_page_s=round(longest, 1), recovered_after_s=round(took, 1))
+    report(
+        "write lock held 30 s",
+        pages=dict(seen),
+        longest_page_s=round(longest, 1),
+        recovered_after_s=round(took, 1),
+    )
     assert not [status for status in seen if status >= 500 and status != 503], seen
     assert "Traceback (most recent call last)" not in running.say(mark) or "locked" in running.say(mark)
     running.is_sound()
@@ -49,7 +54,16 @@ def server_command(*words: str) -> list[str]:
     found = shutil.which("pg_ctl") or max(str(p) for p in Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
     command = [found, "-D", str(data), *words]
     if os.getuid() == 0:
-        return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "env", "-u", "HOME", *command]
+        return [
+            "setpriv",
+            "--reuid=postgres",
+            "--regid=postgres",
+            "--init-groups",
+            "env",
+            "-u",
+            "HOME",
+            *command,
+        ]
     return command
 
 
@@ -61,5 +75,10 @@ def test_after_a_restart_of_the_server_everything_connects_again(running: System
         before = time.monotonic()
         wait_for(lambda: running.page("/login/") == 200, 10, "pages")
         took = running.recovers(30)
-        report("postgresql restarted", turn=turn, seconds=round(time.monotonic() - before, 1), recovered_after_s=round(took, 1))
+        report(
+            "postgresql restarted",
+            turn=turn,
+            seconds=round(time.monotonic() - before, 1),
+            recovered_after_s=round(took, 1),
+        )
         running.is_sound()

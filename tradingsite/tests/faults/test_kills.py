@@ -47,7 +47,9 @@ def test_a_run_whose_worker_is_killed_is_abandoned_and_never_executed_again(runn
     os.kill(int(str(found["worker"]).rpartition(":")[2]), signal.SIGKILL)
     took = wait_for(lambda: running.ask("runs", pk=found["pk"])[0]["finished_at"], 30, "it has ended")
     assert running.ask("runs", pk=found["pk"])[0]["status"] == "abandoned"
-    report("kill busy worker", abandoned_after_s=round(took, 1), recovered_after_s=round(running.recovers(), 1))
+    report(
+        "kill busy worker", abandoned_after_s=round(took, 1), recovered_after_s=round(running.recovers(), 1)
+    )
     assert [step for run, _, step, _, _ in running.executions() if run == found["pk"]] == ["begin"]
     running.is_sound()
 
@@ -57,7 +59,9 @@ def test_workers_that_exist_but_do_not_execute_are_noticed_by_the_canary(running
     for pid in running.workers("trading"):
         os.kill(pid, signal.SIGSTOP)
     took = wait_for(lambda: running.pid("trading") != before, RECOVERY_S, "the cluster is started anew")
-    report("all workers stopped", noticed_after_s=round(took, 1), recovered_after_s=round(running.recovers(), 1))
+    report(
+        "all workers stopped", noticed_after_s=round(took, 1), recovered_after_s=round(running.recovers(), 1)
+    )
     assert "canary not executed" in running.say()
     running.is_sound()
 

@@ -30,8 +30,13 @@ def loops(system: System, number: int = 2) -> Iterator[list[subprocess.Popen[byt
     for _ in range(number):
         with system.log.open("ab") as log:
             started.append(
-                subprocess.Popen([sys.executable, str(ROOT / "manage.py"), "loop"], env=system.environment, cwd=ROOT,
-                                 stdout=log, stderr=log)  # fmt: skip
+                subprocess.Popen(
+                    [sys.executable, str(ROOT / "manage.py"), "loop"],
+                    env=system.environment,
+                    cwd=ROOT,
+                    stdout=log,
+                    stderr=log,
+                )  # fmt: skip
             )
     try:
         yield started
@@ -56,7 +61,11 @@ def test_a_follower_takes_over(pair: System, number: int, limit_s: float) -> Non
         pids = {process.pid for process in started}
         wait_for(lambda: leader(pair) in pids and pair.say().count("standby") >= 0, 60, "one leads")
         pair.ask("switch", "start")
-        wait_for(lambda: {b["pid"] for b in pair.ask("beats") if b["role"] == "loop" and b["age_s"] < 9} >= pids, 60, "both")
+        wait_for(
+            lambda: {b["pid"] for b in pair.ask("beats") if b["role"] == "loop" and b["age_s"] < 9} >= pids,
+            60,
+            "both",
+        )
         first = leader(pair)
         os.kill(first, number)
         took = wait_for(lambda: leader(pair) in pids - {first}, limit_s, "the other leads")

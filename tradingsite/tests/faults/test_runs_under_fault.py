@@ -14,7 +14,11 @@ from tradingsite.tests.faults.harness import FAST, System, report, wait_for
 
 def running_run(system: System, slug: str) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
-    wait_for(lambda: found.extend(system.ask("runs", status="running", workflow__slug=slug)) or found, 40, f"{slug} runs")
+    wait_for(
+        lambda: found.extend(system.ask("runs", status="running", workflow__slug=slug)) or found,
+        40,
+        f"{slug} runs",
+    )
     return found[0]
 
 
@@ -24,7 +28,9 @@ def test_a_paused_worker_that_wakes_after_its_lease_may_not_act_any_more(running
     pid = int(run["worker"].rpartition(":")[2])
     os.kill(pid, signal.SIGSTOP)
     try:
-        took = wait_for(lambda: running.ask("runs", pk=run["pk"])[0]["status"] == "abandoned", 45, "it is abandoned")
+        took = wait_for(
+            lambda: running.ask("runs", pk=run["pk"])[0]["status"] == "abandoned", 45, "it is abandoned"
+        )
     finally:
         os.kill(pid, signal.SIGCONT)
     left = wait_for(lambda: pid not in running.workers("trading"), 20, "the late worker fences itself off")
@@ -62,7 +68,9 @@ def test_a_run_past_its_deadline_is_ended_whatever_it_does(running: System, way:
     ended = running.ask("runs", pk=run["pk"])[0]
     gone = wait_for(lambda: pid not in running.workers("trading"), 20, "its worker is gone")
     report(f"deadline, {way}", ended_after_s=round(took, 1), worker_gone_after_s=round(took + gone, 1))
-    assert (ended["status"], ended["error_code"]) == ("timed_out", "deadline")
+    # A C call that keeps the interpreter's lock stops the heart too: then the lease ends before the deadline.
+    expected = ("abandoned", "worker-lost") if way == "spin" else ("timed_out", "deadline")
+    assert (ended["status"], ended["error_code"]) == expected
     assert took < toy.DEADLINE_S + FAST["deadline_grace_s"] + 15
     running.recovers()
     running.is_sound()
@@ -85,7 +93,9 @@ def test_bells_that_ring_twice_never_or_falsely_change_nothing(running: System, 
         os.kill(pusher, signal.SIGCONT)
     assert touched and ids
     took = wait_for(
-        lambda: running.ask("count", "orchestrator.Run", pk__in=ids, status="succeeded") == len(ids), 60, "they succeeded"
+        lambda: running.ask("count", "orchestrator.Run", pk__in=ids, status="succeeded") == len(ids),
+        60,
+        "they succeeded",
     )
     report(f"queue rows: {word}", rows=touched, runs=len(ids), done_after_s=round(took, 1))
     running.recovers()

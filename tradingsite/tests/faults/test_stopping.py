@@ -125,7 +125,11 @@ def test_leaving_in_the_middle_of_orders_takes_less_than_thirty_seconds_and_leav
 
 def test_a_run_that_never_returns_does_not_keep_the_system_from_leaving(trading: System) -> None:
     trading.behave(toy_a="spin", toy_m="swallow")
-    wait_for(lambda: len(trading.ask("runs", status="running", workflow__slug__in=["toy_a", "toy_m"])) == 2, 40, "both run")
+    wait_for(
+        lambda: len(trading.ask("runs", status="running", workflow__slug__in=["toy_a", "toy_m"])) == 2,
+        40,
+        "both run",
+    )
     took = trading.stop()
     report("leave while runs hang", seconds=round(took, 1))
     assert took <= 30 * SLACK

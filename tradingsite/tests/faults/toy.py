@@ -27,7 +27,7 @@ from orchestrator.plugins import (
 )
 
 FOLDER = Path(os.environ.get("FAULT_TOY_DIR", "/nonexistent"))
-DEADLINE_S = 6
+DEADLINE_S = 12
 DEMO_ASSET_TYPE = "meme_coins"
 
 

@@ -1,0 +1,127 @@
+"""From facts to findings: pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from orchestrator.health.findings import (
+    REQUIRED_ROLES,
+    Facts,
+    HealingBudget,
+    ProcessFact,
+    WorkflowFact,
+    draw,
+)
+
+NOW = datetime(2024, 5, 14, 12, 0, tzinfo=UTC)
+HEALTHY = tuple(ProcessFact(name=role, role=role, age_s=2.0, up_s=600.0, code_version="a") for role in REQUIRED_ROLES)
+
+
+def facts(**values: Any) -> Facts:
+    healthy: dict[str, Any] = {
+        "now": NOW, "database_ms": 1.0, "processes": HEALTHY, "canary_age_s": {"trading": 3.0, "maintenance": 3.0},
+        "disk_free_mb": 50_000.0, "ram_ratio": 0.4, "workflows": (WorkflowFact(slug="a", max_interval_s=60.0),),
+    }  # fmt: skip
+    return Facts(**(healthy | values))
+
+
+def codes(**values: Any) -> set[tuple[str, str, str, str]]:
+    return {(f.component, f.subject, f.code, f.severity) for f in draw(facts(**values))}
+
+
+def without(role: str) -> tuple[ProcessFact, ...]:
+    return tuple(p for p in HEALTHY if p.role != role)
+
+
+def test_a_healthy_system_has_no_findings() -> None:
+    assert draw(facts()) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"database_ms": 501.0}, ("database", "", "slow", "warning")),
+        ({"processes": without("loop")}, ("loop", "", "missing", "critical")),
+        ({"processes": without("feed")}, ("feed", "", "missing", "critical")),
+        ({"processes": without("workers:trading")}, ("workers", "trading", "missing", "critical")),
+        ({"canary_age_s": {"trading": 46.0}}, ("workers", "trading", "canary_late", "critical")),
+        ({"canary_age_s": {"trading": None}}, ("workers", "trading", "canary_late", "critical")),
+        ({"queue_oldest_s": {"trading": 46.0}}, ("queue", "trading", "backlog", "warning")),
+        ({"clock_jump_s": -3600.0}, ("clock", "", "jumped", "warning")),
+        ({"disk_free_mb": 999.0}, ("disk", "", "low", "warning")),
+        ({"disk_free_mb": 199.0}, ("disk", "", "low", "critical")),
+        ({"ram_ratio": 0.93}, ("memory", "", "high", "warning")),
+        ({"workflows": (WorkflowFact(slug="a", consecutive_failures=3),)}, ("workflow", "a", "failing", "warning")),
+        (
+            {"workflows": (WorkflowFact(slug="a", consecutive_failures=3, quarantined_until=NOW + timedelta(seconds=1)),)},
+            ("workflow", "a", "quarantined", "warning"),
+        ),
+        ({"workflows": (WorkflowFact(slug="a", overdue_s=121.0, max_interval_s=60.0),)}, ("workflow", "a", "overdue", "warning")),
+        (
+            {"processes": (*HEALTHY, ProcessFact(name="old", role="loop", age_s=1.0, up_s=9.0, code_version="b"))},
+            ("code", "", "differs", "warning"),
+        ),
+    ],
+    ids=lambda value: "-".join(part for part in value if part) if isinstance(value, tuple) else "",
+)  # fmt: skip
+def test_a_fact_beyond_its_limit_is_a_finding(change: dict[str, Any], found: tuple[str, str, str, str]) -> None:
+    assert codes(**change) == {found}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"database_ms": 500.0},
+        {"database_ms": None},
+        {"canary_age_s": {"trading": 45.0}},
+        {"queue_oldest_s": {"trading": 45.0}},
+        {"clock_jump_s": 1.0},
+        {"disk_free_mb": 1000.0},
+        {"disk_free_mb": None},
+        {"ram_ratio": 0.92},
+        {"workflows": (WorkflowFact(slug="a", consecutive_failures=2),)},
+        {"workflows": (WorkflowFact(slug="a", overdue_s=120.0, max_interval_s=60.0),)},
+        {"workflows": (WorkflowFact(slug="a", quarantined_until=NOW),)},
+    ],
+    ids=str,
+)
+def test_a_fact_at_its_limit_is_none(change: dict[str, Any]) -> None:
+    assert codes(**change) == set()
+
+
+def test_a_canary_of_an_earlier_life_does_not_count_against_workers_that_have_just_started() -> None:
+    young = tuple(ProcessFact(name=p.name, role=p.role, age_s=1.0, up_s=30.0) for p in HEALTHY)
+    assert codes(processes=young, canary_age_s={"trading": 7200.0, "maintenance": None}) == set()
+
+
+def test_a_canary_cannot_be_answered_while_every_worker_is_busy() -> None:
+    assert codes(canary_age_s={"trading": 100.0}, busy_lanes={"trading"}) == set()
+
+
+def test_a_late_canary_of_a_missing_cluster_is_said_once() -> None:
+    assert codes(processes=without("workers:trading"), canary_age_s={"trading": 100.0}) == {
+        ("workers", "trading", "missing", "critical")
+    }
+
+
+def test_a_silent_process_does_not_hide_a_living_one_of_the_same_role() -> None:
+    silent = ProcessFact(name="loop@old", role="loop", age_s=400.0, code_version="old")
+    assert codes(processes=(*HEALTHY, silent)) == set()
+
+
+def test_the_worst_comes_first_and_only_two_remedies_exist() -> None:
+    found = draw(facts(ram_ratio=0.99, processes=without("loop"), queue_oldest_s={"trading": 99.0},
+                       canary_age_s={"trading": 99.0}))  # fmt: skip
+    assert [f.severity for f in found] == ["critical", "critical", "warning", "warning"]
+    assert {f.remedy for f in found} == {"", "restart_cluster", "requeue"}
+
+
+def test_a_budget_allows_three_in_ten_minutes() -> None:
+    budget = HealingBudget()
+    times = [NOW - timedelta(minutes=m) for m in (9, 5, 1)]
+    assert not budget.allows(times, NOW)
+    assert budget.allows(times[1:], NOW)
+    assert budget.allows([NOW - timedelta(minutes=10, seconds=1), *times[1:]], NOW)

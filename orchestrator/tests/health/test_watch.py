@@ -1,0 +1,118 @@
+"""The canary's watch over one lane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from orchestrator import tasks, testkit
+from orchestrator.health import canary
+from orchestrator.models import HealthEvent, ProcessBeat, Run
+from orchestrator.plugins import WorkflowType
+from orchestrator.process import draining, watch
+from orchestrator.runner import NOT_CLAIMED, worker_name
+from tradingsite.foundation import clock
+
+pytestmark = pytest.mark.django_db
+
+
+class Lane:
+    """A lane whose queue is a list."""
+
+    def __init__(self, time: clock.VirtualClock, sent: list[str]) -> None:
+        self.time, self.sent = time, sent
+        self.watch = watch.LaneWatch(lane="trading", workers=1, every_s=10, patience_s=25)
+
+    def seconds(self, count: int, *, answer: bool = False) -> str:
+        for _ in range(count):
+            self.time.advance(timedelta(seconds=1))
+            self.watch.every_second()
+            if answer and self.sent:
+                tasks.canary(self.sent[-1])
+            if reason := self.watch.is_stuck():
+                return reason
+        return ""
+
+
+@pytest.fixture
+def lane(time: clock.VirtualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lane]:
+    sent: list[str] = []
+
+    def enqueue(task: str, token: str, **options: Any) -> None:
+        assert (task, options["cluster"]) == ("orchestrator.tasks.canary", "trading")
+        sent.append(token)
+
+    monkeypatch.setattr(watch, "async_task", enqueue)
+    monkeypatch.setattr(watch, "close_old_connections", lambda: None)  # the test's own is the only one
+    yield Lane(time, sent)
+
+
+def test_answered_canaries_keep_the_lane_alive_and_beat_for_it(lane: Lane) -> None:
+    assert lane.seconds(120, answer=True) == ""
+    assert 11 <= len(lane.sent) <= 13
+    assert ProcessBeat.objects.filter(role="workers:trading").count() == 1
+
+
+def test_an_unanswered_canary_is_a_reason_to_start_anew(lane: Lane) -> None:
+    assert lane.seconds(60, answer=True) == ""
+    before = lane.time.now()
+    assert "canary not executed" in lane.seconds(60)
+    assert lane.time.now() - before <= timedelta(seconds=37)
+
+
+def test_no_second_canary_is_sent_while_one_is_out(lane: Lane) -> None:
+    lane.seconds(20)
+    assert len(lane.sent) == 1
+
+
+def test_busy_workers_are_not_stuck_but_the_run_of_a_dead_one_is_no_work(lane: Lane, toy: WorkflowType) -> None:
+    run = a_running_run(toy, lane.time, worker=worker_name())
+    assert lane.seconds(100) == ""
+    Run.objects.filter(pk=run.pk).update(worker=worker_name().rpartition(":")[0] + ":4194305")
+    assert "canary not executed" in lane.seconds(40)
+
+
+def test_a_database_that_is_away_is_not_the_clusters_fault(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+    lane.seconds(5)
+
+    def away(*args: object) -> bool:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(canary, "arrived", away)
+    assert lane.seconds(100) == ""
+
+
+def test_a_restart_asked_for_by_the_monitor_is_obeyed(lane: Lane) -> None:
+    lane.seconds(2, answer=True)
+    HealthEvent.objects.create(
+        component="workers", subject="trading", code="canary_late", severity="critical", opened_at=lane.time.now(),
+        last_seen_at=lane.time.now(), remedy="restart_cluster", remedy_at=lane.time.now() + timedelta(seconds=0.5),
+    )  # fmt: skip
+    assert "restart requested" in lane.seconds(2, answer=True)
+
+
+def test_leaving_in_order_leaves_no_sign(lane: Lane) -> None:
+    lane.seconds(2)
+    lane.watch.leave()
+    assert not ProcessBeat.objects.filter(role="workers:trading").exists()
+
+
+def test_a_draining_cluster_claims_nothing(time: clock.VirtualClock, toy: WorkflowType, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = a_running_run(toy, time, status=Run.Status.QUEUED)
+    monkeypatch.setattr(draining, "is_draining", lambda: True)
+    assert tasks.execute_run(run.pk) == NOT_CLAIMED
+    run.refresh_from_db()
+    assert (run.status, run.attempts) == (Run.Status.QUEUED, 0)
+
+
+def a_running_run(toy: WorkflowType, time: clock.VirtualClock, **values: Any) -> Run:
+    workflow = testkit.make_workflow(toy, time.now())
+    usual: dict[str, Any] = {
+        "workflow": workflow, "slot_at": time.now(), "status": Run.Status.RUNNING, "cause": "first", "lane": "trading",
+        "priority": 2, "planned_at": time.now(), "started_at": time.now(), "expires_at": time.now() + timedelta(hours=1),
+    }  # fmt: skip
+    return Run.objects.create(**(usual | values))
