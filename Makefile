@@ -19,7 +19,7 @@ PYTEST := $(BIN)/pytest -n $(JOBS) -q
 STATIC_SOURCES := $(shell find static tradingsite orchestrator assets -path '*static/*' -type f -not -name '.*' 2>/dev/null)
 TRANSLATIONS := $(shell find locale tradingsite orchestrator assets -name '*.po' 2>/dev/null)
 
-.PHONY: help setup dev run test test-sqlite test-postgres test-browser test-faults test-fuzz bench check format lock clean
+.PHONY: help setup dev run test test-sqlite test-postgres test-browser test-faults test-fuzz bench bench-quick check format lock clean
 
 help:
 	@grep -E '^# make ' Makefile | sed 's/^# //'
@@ -86,8 +86,15 @@ test-faults: dev
 test-fuzz: dev
 	TEST_DB_SUFFIX=fuzz $(BIN)/pytest -q -m fuzz
 
-bench: dev
-	TEST_DB_SUFFIX=bench $(BIN)/pytest -q -s -m bench
+# Takes a quarter of an hour and wants a quiet machine; peers get environments of their own in the user's cache.
+# For instance: make bench BENCH="--install --json figures.json", make bench BENCH="--only web"
+bench: dev .venv/.static
+	.ci/need postgresql redis-server
+	$(BIN)/python benchmarks/run_all.py $(BENCH)
+
+# The same at small sizes: does everything still measure? The figures mean little.
+bench-quick: dev .venv/.static
+	$(BIN)/python benchmarks/run_all.py --quick $(BENCH)
 
 # --- Rules ---------------------------------------------------------------------------------------------------
 .PHONY: check-format check-lint check-types check-imports check-templates check-migrations check-system check-deploy

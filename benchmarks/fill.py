@@ -37,6 +37,7 @@ class Filled:
     decision: int
     order: int
     instrument: int
+    symbol: str
     asset_type: str
 
 
@@ -82,7 +83,8 @@ def fill(candles: int, trades: int, decisions: int, seed: int = 7) -> Filled:
     row = next(iter(closes))
     return Filled(
         candles=stored, trades=trades, decisions=decisions, runs=run_count, workflow=workflow, run=run, decision=decision,
-        order=order, instrument=row.pk, asset_type=row.asset_type,
+        order=order, instrument=row.pk,
+        symbol=row.symbol, asset_type=row.asset_type,
     )  # fmt: skip
 
 

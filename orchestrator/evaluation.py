@@ -22,6 +22,7 @@ from orchestrator.engine.types import (
 )
 from orchestrator.models import Run, Workflow
 from orchestrator.plugins import WorkflowType, WorkflowView
+from tradingsite.foundation import statements
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -104,14 +105,14 @@ class Catalogue:
 
         `hot`: by pk, whether volatility was above its threshold in the decision in force.
         """
-        rows = list(
-            Workflow.objects.filter(status=Workflow.Status.ACTIVE).order_by("pk").values_list(*_MOVING)
+        rows = statements.values(
+            Workflow, _MOVING, "WHERE status = %s ORDER BY id", (Workflow.Status.ACTIVE.value,)
         )
         self._refresh(
             [row[0] for row in rows if not self._is_known(row[0], row[1])], {row[0] for row in rows}
         )
         open_slots = dict(
-            Run.objects.filter(status__in=Run.OPEN).order_by().values_list("workflow_id", "slot_at")
+            statements.values(Run, ("workflow_id", "slot_at"), "WHERE status IN (%s, %s, %s)", Run.OPEN)
         )
         found = []
         for row in rows:

@@ -86,29 +86,32 @@ class _Execution:
     def _steps(self) -> None:
         context = self._context()
         for position, spec in enumerate(self.kind.steps, start=1):
-            self._guard()
             step = self._begin(position, spec.name)
             self.open_step = StepOutcome(step_id=step.pk)
             result = spec.run(context)
             if position == 1:
                 crash_here("mid_run")
-            self._end(step, result, is_last=position == len(self.kind.steps))
+            self._note(step, result)
 
     def _begin(self, position: int, name: str) -> RunStep:
-        return self._ours(lambda: runs.begin_step(self.run, position, name, clock.now()))
+        """Record that a step starts and, with the same write, that the one before is done."""
+        done = self.open_step
+        try:
+            self._guard()
+        except Superseded:
+            if done is not None:
+                self._ours(lambda: runs.step_done(self.run, done, clock.now()))
+            raise
+        if done is None:
+            return self._ours(lambda: runs.begin_step(self.run, position, name, clock.now()))
+        return self._ours(lambda: runs.next_step(self.run, done, position, name, clock.now()))
 
-    def _end(self, step: RunStep, result: StepResult, *, is_last: bool) -> None:
+    def _note(self, step: RunStep, result: StepResult) -> None:
+        """What the step did; written with the next step or, after the last one, with the end of the run."""
         self.changed = self.changed or result.changed
         self.api_weight += result.api_weight
         self.summaries[step.name] = dict(result.summary)
         self.open_step = StepOutcome(step_id=step.pk, changed=result.changed, summary=result.summary)
-        if not is_last:  # the last step is closed together with the run
-            now = clock.now()
-            self._ours(
-                lambda: runs.step_done(
-                    self.run, step, changed=result.changed, summary=result.summary, now=now
-                )
-            )
 
     def _context(self) -> RunContext:
         workflow = self.run.workflow

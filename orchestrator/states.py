@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-from django.db.models import Q
-
 from orchestrator.models import Run, RunEvent
-from tradingsite.foundation import transitions
+from tradingsite.foundation import statements, transitions
+from tradingsite.foundation.statements import Sql
 from tradingsite.foundation.transitions import Machine
 
 _R = Run.Status
@@ -61,18 +59,24 @@ def apply_run(
     now: datetime,
     updates: Mapping[str, Any] | None = None,
     detail: Mapping[str, Any] | None = None,
-    where: Q | None = None,
+    also: Sql | None = None,
     epoch: int | None = None,
 ) -> Run:
-    """Move one run and write its event row with the epoch it happened in (the run's epoch after the move).
+    """Move one run, still in the epoch it was read in, and write its event row with the epoch it happened in (the run's
+    epoch after the move). Returns the run as read with the changes made here.
 
-    Raises IllegalTransition, or ConcurrentChange when the row is no longer as read or `where` does not hold.
+    Raises IllegalTransition, or ConcurrentChange when status or epoch are no longer as read or `also` does not hold.
     """
-    with transaction.atomic():
-        after = transitions.apply(run, event, machine=RUN, now=now, updates=updates, where=where)
-        RunEvent.objects.create(
-            row=after, event=event, from_status=run.status, to_status=after.status, at=now,
-            epoch=after.epoch if epoch is None else epoch, detail=dict(detail or {}),
+    with transitions.together():
+        after = transitions.apply(
+            run, event, machine=RUN, now=now, updates=updates, match={"epoch": run.epoch}, also=also,
+            reread=False,
+        )  # fmt: skip
+        statements.insert(
+            RunEvent(
+                row_id=after.pk, event=event, from_status=run.status, to_status=after.status, at=now,
+                epoch=after.epoch if epoch is None else epoch, detail=dict(detail or {}),
+            )
         )  # fmt: skip
     return after
 
@@ -90,7 +94,7 @@ def apply_runs(
     after = RUN.next(state, event)
     moved: list[int] = []
     for start in range(0, len(run_ids), 500):
-        with transaction.atomic():
+        with transitions.together():
             moved += _apply_chunk(
                 run_ids[start : start + 500], state, event, after, now, updates or {}, detail or {}
             )
@@ -101,14 +105,19 @@ def _apply_chunk(
     run_ids: Sequence[int], state: str, event: str, after: str, now: datetime,
     updates: Mapping[str, Any], detail: Mapping[str, Any],
 ) -> list[int]:  # fmt: skip
-    rows = Run.objects.filter(pk__in=run_ids, status=state)
-    # Locked until commit (on SQLite the whole database is): what is read here is what is moved.
-    found = dict(rows.select_for_update().order_by("pk").values_list("pk", "epoch"))
+    written = {**updates, "status": after}
+    if len(run_ids) == 1 and statements.is_plain(written):  # what the loop does most of the time
+        match = {"pk": run_ids[0], "status": state}
+        found = dict(statements.update_returning(Run, written, match, "id, epoch"))
+    else:
+        # Locked in order of the key until commit: two that move the same runs must not wait for each other.
+        rows = Run.objects.filter(pk__in=run_ids, status=state)
+        found = dict(rows.select_for_update().order_by("pk").values_list("pk", "epoch"))
+        if found:
+            Run.objects.filter(pk__in=list(found), status=state).update(**written)
     if found:
-        Run.objects.filter(pk__in=list(found), status=state).update(**{**updates, "status": after})
-        RunEvent.objects.bulk_create(
-            RunEvent(
-                row_id=pk,
+        events = [
+            RunEvent(                row_id=pk,
                 event=event,
                 from_status=state,
                 to_status=after,
@@ -117,5 +126,6 @@ def _apply_chunk(
                 detail=dict(detail),
             )
             for pk, epoch in found.items()
-        )
+        ]
+        statements.insert_many(RunEvent, events)
     return list(found)

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from orchestrator.engine.types import Switch
 from orchestrator.models import ControlSwitch, Workflow
-from tradingsite.foundation import audit
+from tradingsite.foundation import audit, statements
 from tradingsite.foundation.errors import ConcurrentChange, Locked, Unavailable
 
 _PK = 1
@@ -84,7 +84,7 @@ def current() -> ControlState:
     """The switch as it acts now. Raises Unavailable when the database cannot be read and nothing else says stop."""
     by_file, by_env = halted_by_file(), halted_by_env()
     try:
-        row = ControlSwitch.objects.filter(pk=_PK).first()
+        row = _read()
     except _UNREADABLE as e:
         if by_file or by_env:
             return _state(None, by_file, by_env)
@@ -92,6 +92,12 @@ def current() -> ControlState:
             _("The switch cannot be read, so nothing may start."), code="switch-unreadable"
         ) from e
     return _state(row, by_file, by_env)
+
+
+def _read() -> ControlSwitch | None:
+    # Asked several times per run and once per tick.
+    found = statements.instances(ControlSwitch, "WHERE id = %s", (_PK,))
+    return found[0] if found else None
 
 
 def _state(row: ControlSwitch | None, by_file: bool, by_env: bool) -> ControlState:
@@ -170,12 +176,13 @@ def _locked(state: ControlState) -> Locked:
 
 def _require_workflow(workflow_id: int, *, entries: bool) -> None:
     try:
-        row = Workflow.objects.filter(pk=workflow_id).values_list("status", "entries_paused").first()
+        found = statements.values(Workflow, ("status", "entries_paused"), "WHERE id = %s", (workflow_id,))
     except _UNREADABLE as e:
         raise Locked(
             _("The workflow cannot be read, so nothing may be sent."), code="switch-unreadable"
         ) from e
-    if row is None or row[0] in (Workflow.Status.HALTED, Workflow.Status.ARCHIVED) or (entries and row[1]):
+    status, paused = found[0] if found else (Workflow.Status.ARCHIVED, True)
+    if status in (Workflow.Status.HALTED, Workflow.Status.ARCHIVED) or (entries and paused):
         raise Locked(_("This workflow may not do this now."), code="workflow-locked", workflow=workflow_id)
 
 

@@ -9,7 +9,8 @@ from django.db import connections, models
 from django.db.models import ExpressionWrapper, Func, Value
 from django.db.models.expressions import Combinable
 
-from tradingsite.foundation import clock
+from tradingsite.foundation import clock, statements
+from tradingsite.foundation.statements import Sql
 
 
 class ClockTimestamp(Func):
@@ -39,6 +40,14 @@ def in_seconds(seconds: float, using: str = "default") -> Any:
             output_field=models.DateTimeField(),
         )
     return Value(clock.now() + timedelta(seconds=seconds), output_field=models.DateTimeField())
+
+
+def in_seconds_sql(seconds: float, using: str = "default") -> Sql:
+    """`in_seconds` for `foundation.statements`."""
+    if uses_database_clock(using):
+        return Sql("clock_timestamp() + %s", (timedelta(seconds=seconds),))
+    at = clock.now() + timedelta(seconds=seconds)
+    return Sql("%s", (statements.time_param(at, using=using),))
 
 
 def truncated_to_ms(at: datetime) -> datetime:

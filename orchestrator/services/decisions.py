@@ -12,6 +12,7 @@ from django.db.models import F
 
 from orchestrator.models import Decision, Workflow
 from orchestrator.services.bulk import set_columns
+from tradingsite.foundation import statements
 
 _CHUNK = 500
 
@@ -30,13 +31,17 @@ def store(rows: Sequence[Mapping[str, Any]]) -> list[int]:
 
     Sets the workflow's next run and its interval in force. Returns the ids in the order given.
     """
-    made = Decision.objects.bulk_create([Decision(**row) for row in rows], batch_size=200)
+    made = [Decision(**row) for row in rows]
+    ids = statements.insert_many(Decision, made)
     set_columns(
         Workflow,
         ("current_decision", "next_run_at", "interval_s"),
-        [(row.pk, row.next_run_at, row.interval_after_s, row.workflow_id) for row in made],
+        [
+            (pk, row.next_run_at, row.interval_after_s, row.workflow_id)
+            for pk, row in zip(ids, made, strict=True)
+        ],
     )
-    return [row.pk for row in made]
+    return ids
 
 
 def fold(folds: Iterable[Fold]) -> int:

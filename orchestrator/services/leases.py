@@ -11,7 +11,7 @@ from django.db.models import F, Q
 
 from orchestrator.models import Lease
 from orchestrator.services import dbtime
-from tradingsite.foundation import clock
+from tradingsite.foundation import clock, statements
 
 # An expiry further away than this many terms was written by a clock that has since been set back: it protects nobody.
 _PLAUSIBLE_TERMS = 3
@@ -35,8 +35,8 @@ def renew(name: str, holder: str, epoch: int, ttl_s: float) -> bool:
 
     Inside a transaction this is also the fence: until commit nobody else can take the role.
     """
-    held = Lease.objects.filter(pk=name, holder=holder, epoch=epoch)
-    return held.update(expires_at=dbtime.in_seconds(ttl_s)) == 1
+    held = {"pk": name, "holder": holder, "epoch": epoch}
+    return statements.update(Lease, {"expires_at": dbtime.in_seconds_sql(ttl_s)}, held) == 1
 
 
 def release(name: str, holder: str, epoch: int) -> bool:

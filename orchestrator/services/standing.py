@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import connection
 from django.utils.translation import gettext_lazy as _
 
 from orchestrator import plugins, states
 from orchestrator.conf import conf
 from orchestrator.models import Run, RunStep, Workflow, WorkflowEvent
-from tradingsite.foundation import alerts, audit, transitions
+from tradingsite.foundation import alerts, audit, statements, transitions
 
 _SMOOTHING = 0.2  # weight of the newest duration
 _BAD = (Run.Status.FAILED, Run.Status.TIMED_OUT, Run.Status.ABANDONED)
@@ -57,7 +58,7 @@ def record_end(run: Run, now: datetime, *, blame: bool) -> None:
 
     `blame=False`: the run ended for a reason outside the workflow (switch, power cut); no failure is counted.
     """
-    workflow = Workflow.objects.select_for_update().get(pk=run.workflow_id)
+    workflow = _locked(run.workflow_id)
     updates: dict[str, Any] = {"last_result": run.status, "last_finished_at": now}
     if run.status == Run.Status.SUCCEEDED:
         updates |= _good(workflow, run, now)
@@ -66,9 +67,16 @@ def record_end(run: Run, now: datetime, *, blame: bool) -> None:
     interrupted = _interrupted_step(run)
     if interrupted and "quarantined_until" not in updates:
         updates |= _interrupted(workflow, run, interrupted, now)
-    Workflow.objects.filter(pk=workflow.pk).update(**updates)
+    statements.update(Workflow, updates, {"pk": workflow.pk})
     if updates.get("quarantine_count", 0) > conf().quarantines_before_halt:
         _halt(workflow, updates["quarantine_count"], run, now)
+
+
+def _locked(pk: int) -> Workflow:
+    # SQLite knows no row locks: there the transaction is IMMEDIATE and alone.
+    lock = "FOR UPDATE" if connection.vendor == "postgresql" else ""
+    (workflow,) = statements.instances(Workflow, f"WHERE id = %s {lock}", (pk,))
+    return workflow
 
 
 def _good(workflow: Workflow, run: Run, now: datetime) -> dict[str, Any]:

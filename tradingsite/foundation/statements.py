@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -148,6 +149,16 @@ def time_param(at: Any, *, using: str = DEFAULT_DB_ALIAS) -> Any:
     return connections[using].ops.adapt_datetimefield_value(at)
 
 
+def as_time(value: Any) -> datetime | None:
+    """A time that `rows` gave: SQLite's has no zone, and is text when it comes out of an expression."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if value is None:
+        return None
+    at: datetime = value
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
 def insert(row: models.Model, *, using: str = DEFAULT_DB_ALIAS) -> None:
     """Insert one row and set its key. Its key must be one the database gives."""
     (row.pk,) = insert_many(type(row), [row], using=using)
@@ -206,7 +217,32 @@ def update(
 
     A value may be `Sql`; otherwise it is what the field takes.
     """
-    connection = connections[using]
+    sql, params = _update(model, values, match, also, connections[using])
+    with connections[using].cursor() as cursor:
+        cursor.execute(sql, params)
+        return int(cursor.rowcount)
+
+
+def update_returning(
+    model: type[models.Model],
+    values: Mapping[str, Any],
+    match: Mapping[str, Any],
+    returning: str,
+    *,
+    using: str = DEFAULT_DB_ALIAS,
+) -> list[Row]:
+    """`update` that answers with columns of the rows it changed, as the driver gives them."""
+    sql, params = _update(model, values, match, None, connections[using])
+    return rows(f"{sql} RETURNING {returning}", params, using=using)
+
+
+def _update(
+    model: type[models.Model],
+    values: Mapping[str, Any],
+    match: Mapping[str, Any],
+    also: Sql | None,
+    connection: BaseDatabaseWrapper,
+) -> tuple[str, list[Any]]:
     settings = tuple(
         (name, value.text if isinstance(value, Sql) else "%s") for name, value in values.items()
     )
@@ -220,9 +256,7 @@ def update(
     params += [_field(model, name).get_db_prep_save(value, connection) for name, value in match.items()]
     if also is not None:
         params += also.params
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        return int(cursor.rowcount)
+    return sql, params
 
 
 @lru_cache(maxsize=512)

@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import connections, models, router, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, models, router, transaction
 from django.db.models import Q
 
 from . import statements
@@ -122,7 +122,7 @@ def apply(
     model, using = type(row), row._state.db or router.db_for_write(type(row))
     written = {**(updates or {}), "status": after}
     pinned = {"pk": row.pk, "status": before, **(match or {})}
-    with _together(using):
+    with together(using):
         if _update(model, written, pinned, where, also, using) != 1:
             raise ConcurrentChange(
                 f"This {machine.name} is no longer {before}; somebody else changed it first.",
@@ -159,7 +159,7 @@ def _update(
 
 
 @contextmanager
-def _together(using: str) -> Iterator[None]:
+def together(using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
     """One transaction: the caller's, or one of our own. Without a savepoint in the caller's: when nothing matched
     nothing was written, and anything else that goes wrong takes the whole transaction with it."""
     if not connections[using].in_atomic_block:

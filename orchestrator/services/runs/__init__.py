@@ -1,6 +1,6 @@
 """Runs from plan to end. The run table is the truth; the queue is a bell that may ring twice or never."""
 
-from orchestrator.services.runs.claiming import begin_step, claim, heartbeat, may_act, step_done
+from orchestrator.services.runs.claiming import begin_step, claim, heartbeat, may_act, next_step, step_done
 from orchestrator.services.runs.closing import (
     Outcome,
     StepOutcome,
@@ -28,6 +28,7 @@ __all__ = [
     "finish",
     "heartbeat",
     "may_act",
+    "next_step",
     "plan",
     "requeue_waiting",
     "ring",

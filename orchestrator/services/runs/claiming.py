@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
-from django.db import transaction
-from django.db.models import Exists, F, Q
 from django.utils.translation import gettext as _
 
 from orchestrator import plugins, states
 from orchestrator.conf import code_version, conf
 from orchestrator.models import ControlSwitch, Run, RunStep, Workflow
 from orchestrator.services import control, dbtime
-from orchestrator.services.jsonsafe import clean
-from orchestrator.services.runs.closing import refuse, skip
-from tradingsite.foundation import alerts, clock
+from orchestrator.services.runs.closing import StepOutcome, close_step, refuse, skip
+from tradingsite.foundation import alerts, clock, statements, transitions
 from tradingsite.foundation.errors import ConcurrentChange, Locked
+from tradingsite.foundation.statements import Sql
 
 log = logging.getLogger(__name__)
 
-_STARTS = (ControlSwitch.Position.RUNNING, ControlSwitch.Position.PAUSED)
+_QUEUED = (
+    "FROM orchestrator_run a JOIN orchestrator_workflow b ON b.id = a.workflow_id "
+    "WHERE a.id = %s AND a.status = %s"
+)
+_STANDING = (
+    "SELECT r.deadline_at, w.status FROM orchestrator_run r JOIN orchestrator_workflow w ON w.id = r.workflow_id "
+    "WHERE r.id = %s AND r.epoch = %s AND r.status = %s"
+)
+# The switch lets runs start, in the very statement that starts one.
+_PERMITTED = Sql(
+    "EXISTS (SELECT 1 FROM orchestrator_controlswitch s WHERE s.id = 1 AND s.position IN (%s, %s))",
+    (ControlSwitch.Position.RUNNING.value, ControlSwitch.Position.PAUSED.value),
+)
 
 
 def claim(run_id: int, worker: str) -> Run | None:
@@ -31,7 +39,7 @@ def claim(run_id: int, worker: str) -> Run | None:
     The start is counted here, so that a run that kills its worker is counted too. A run that may not start (too late,
     switch, workflow not active) is skipped and None returned; one of other code is left for a worker that has it.
     """
-    run = Run.objects.select_related("workflow").filter(pk=run_id, status=Run.Status.QUEUED).first()
+    run = _queued(run_id)
     if run is None:
         return None
     now = clock.db_now()
@@ -53,6 +61,14 @@ def claim(run_id: int, worker: str) -> Run | None:
     return _take(run, worker, now, deadline)
 
 
+def _queued(run_id: int) -> Run | None:
+    found = statements.pairs(Run, Workflow, _QUEUED, (run_id, Run.Status.QUEUED))
+    if not found:
+        return None
+    run, run.workflow = found[0]
+    return run
+
+
 def _hindrance(run: Run, now: datetime) -> str:
     """Why the run may not start, or "". Raises Locked when the switch cannot be read: nothing is decided then."""
     if run.expires_at <= now:
@@ -69,21 +85,20 @@ def _hindrance(run: Run, now: datetime) -> str:
 
 
 def _take(run: Run, worker: str, now: datetime, deadline: timedelta) -> Run | None:
-    permitted = Exists(ControlSwitch.objects.filter(pk=1, position__in=_STARTS))
     try:
-        with transaction.atomic():
+        with transitions.together():
             taken = states.apply_run(
-                run, "claim", now=now, where=Q(permitted, epoch=run.epoch),
+                run, "claim", now=now, also=_PERMITTED,
                 updates={
-                    "epoch": F("epoch") + 1, "attempts": F("attempts") + 1, "worker": worker[:120],
+                    # Nobody else counts while status and epoch are as read.
+                    "epoch": run.epoch + 1, "attempts": run.attempts + 1, "worker": worker[:120],
                     "started_at": now, "heartbeat_at": now, "deadline_at": now + deadline,
                     "lease_until": now + timedelta(seconds=conf().run_lease_s),
                 },
             )  # fmt: skip
-            Workflow.objects.filter(pk=run.workflow_id).update(last_run_at=now)
+            statements.update(Workflow, {"last_run_at": now}, {"pk": run.workflow_id})
     except ConcurrentChange:
         return None
-    taken.workflow = run.workflow
     return taken
 
 
@@ -98,14 +113,14 @@ def _say_other_code(run: Run, now: datetime) -> None:
 def heartbeat(run_id: int, epoch: int) -> bool:
     """Keep the claim for another `run_lease_s`. False: the run is no longer ours, or it is past its deadline."""
     c = conf()
-    return bool(
-        Run.objects.filter(
-            pk=run_id,
-            epoch=epoch,
-            status=Run.Status.RUNNING,
-            deadline_at__gt=dbtime.in_seconds(-c.deadline_grace_s),
-        ).update(heartbeat_at=dbtime.now_expression(), lease_until=dbtime.in_seconds(c.run_lease_s))
+    limit = dbtime.in_seconds_sql(-c.deadline_grace_s)
+    beaten = statements.update(
+        Run,
+        {"heartbeat_at": dbtime.in_seconds_sql(0), "lease_until": dbtime.in_seconds_sql(c.run_lease_s)},
+        {"pk": run_id, "epoch": epoch, "status": Run.Status.RUNNING},
+        also=Sql(f"deadline_at > {limit.text}", limit.params),
     )
+    return bool(beaten)
 
 
 def may_act(run_id: int, epoch: int) -> str:
@@ -113,11 +128,10 @@ def may_act(run_id: int, epoch: int) -> str:
 
     Raises Locked when the switch cannot be read: nothing may be done then.
     """
-    row = Run.objects.filter(pk=run_id, epoch=epoch, status=Run.Status.RUNNING)
-    found = row.values_list("deadline_at", "workflow__status").first()
-    if found is None:
+    found = statements.rows(_STANDING, (run_id, epoch, Run.Status.RUNNING))
+    if not found:
         return "superseded"
-    deadline_at, status = found
+    deadline_at, status = statements.as_time(found[0][0]), found[0][1]
     if deadline_at is not None and clock.now() > deadline_at:
         return "deadline"
     if status in (Workflow.Status.HALTED, Workflow.Status.ARCHIVED):
@@ -133,20 +147,32 @@ def may_act(run_id: int, epoch: int) -> str:
 
 def begin_step(run: Run, position: int, name: str, now: datetime) -> RunStep:
     """Record that a step starts. Raises ConcurrentChange when the run is no longer ours."""
-    with transaction.atomic():
+    with transitions.together():
         _require_ours(run)
-        return RunStep.objects.create(
-            run_id=run.pk, position=position, name=name, status=RunStep.Status.RUNNING, started_at=now
-        )
+        return _begin(run, position, name, now)
 
 
-def step_done(run: Run, step: RunStep, *, changed: bool, summary: Mapping[str, Any], now: datetime) -> None:
+def step_done(run: Run, done: StepOutcome, now: datetime) -> None:
     """Record how a step ended. Raises ConcurrentChange when the run is no longer ours."""
-    with transaction.atomic():
+    with transitions.together():
         _require_ours(run)
-        RunStep.objects.filter(pk=step.pk).update(
-            status=RunStep.Status.SUCCEEDED, finished_at=now, changed=changed, summary=clean(summary)
-        )
+        close_step(run, done, now)
+
+
+def next_step(run: Run, done: StepOutcome, position: int, name: str, now: datetime) -> RunStep:
+    """`step_done` and `begin_step` in one transaction."""
+    with transitions.together():
+        _require_ours(run)
+        close_step(run, done, now)
+        return _begin(run, position, name, now)
+
+
+def _begin(run: Run, position: int, name: str, now: datetime) -> RunStep:
+    step = RunStep(
+        run_id=run.pk, position=position, name=name, status=RunStep.Status.RUNNING, started_at=now
+    )
+    statements.insert(step)
+    return step
 
 
 def _require_ours(run: Run) -> None:

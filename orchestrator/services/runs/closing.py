@@ -8,14 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
 from orchestrator import states
 from orchestrator.models import Run, RunStep
 from orchestrator.services import standing
 from orchestrator.services.jsonsafe import clean
-from tradingsite.foundation import audit
+from tradingsite.foundation import audit, statements, transitions
 from tradingsite.foundation.errors import ConcurrentChange, NotFound
 
 _DETAIL_CHARACTERS = 8000
@@ -23,7 +22,7 @@ _DETAIL_CHARACTERS = 8000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepOutcome:
-    """The last step, which is closed together with its run."""
+    """How a step ended. The last one is closed together with its run."""
 
     step_id: int
     changed: bool = False
@@ -70,10 +69,10 @@ def abandon(run: Run, outcome: Outcome, now: datetime, *, blame: bool) -> Run:
 
 def _close(run: Run, event: str, outcome: Outcome, now: datetime, *, blame: bool) -> Run:
     """The epoch is compared and, except after an orderly end, raised: whoever still works on the run is fenced off."""
-    raise_epoch = {} if event in ("succeed", "fail") else {"epoch": F("epoch") + 1}
-    with transaction.atomic():
+    raise_epoch = {} if event in ("succeed", "fail") else {"epoch": run.epoch + 1}
+    with transitions.together():
         closed = states.apply_run(
-            run, event, now=now, where=Q(epoch=run.epoch), epoch=run.epoch,
+            run, event, now=now, epoch=run.epoch,
             updates={
                 "finished_at": now, "lease_until": None, "changed": outcome.changed, "result": clean(outcome.result),
                 "cpu_s": clean(outcome.cpu_s), "api_weight": max(0, outcome.api_weight),
@@ -89,18 +88,22 @@ def _close(run: Run, event: str, outcome: Outcome, now: datetime, *, blame: bool
 
 
 def _close_steps(run: Run, event: str, outcome: Outcome, now: datetime) -> None:
-    open_steps = RunStep.objects.filter(run_id=run.pk, status=RunStep.Status.RUNNING)
-    last = outcome.last_step
-    if event == "succeed" and last is not None:
-        open_steps.filter(pk=last.step_id).update(
-            status=RunStep.Status.SUCCEEDED,
-            finished_at=now,
-            changed=last.changed,
-            summary=clean(last.summary),
-        )
+    if event == "succeed" and outcome.last_step is not None:
+        close_step(run, outcome.last_step, now)
         return
-    open_steps.update(
+    RunStep.objects.filter(run_id=run.pk, status=RunStep.Status.RUNNING).update(
         status=RunStep.Status.FAILED, finished_at=now, error=clean(outcome.error_detail[-_DETAIL_CHARACTERS:])
+    )
+
+
+def close_step(run: Run, done: StepOutcome, now: datetime) -> None:
+    """Write how an open step of `run` ended, in the transaction of a caller who holds the run."""
+    ended = {
+        "status": RunStep.Status.SUCCEEDED, "finished_at": now, "changed": done.changed,
+        "summary": clean(done.summary),
+    }  # fmt: skip
+    statements.update(
+        RunStep, ended, {"pk": done.step_id, "run_id": run.pk, "status": RunStep.Status.RUNNING}
     )
 
 

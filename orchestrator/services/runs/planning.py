@@ -17,6 +17,7 @@ from django_q.tasks import async_task
 from orchestrator import plugins, states
 from orchestrator.conf import code_version
 from orchestrator.models import Run
+from tradingsite.foundation import statements
 
 log = logging.getLogger(__name__)
 
@@ -66,18 +67,17 @@ def plan(wanted: Sequence[Wanted], now: datetime) -> list[int]:
     if not wanted:
         return []
     version = code_version()
-    Run.objects.bulk_create(
-        (
-            Run(
-                workflow_id=item.workflow_id, slot_at=item.slot_at, cause=item.cause, decision_id=item.decision_id,
-                lane=item.lane, priority=item.priority, expires_at=item.expires_at, requested_by=item.requested_by,
-                planned_at=now, code_version=version,
-            )
-            for item in wanted
-        ),
-        ignore_conflicts=True,
-        batch_size=200,
-    )  # fmt: skip
+    made = [
+        Run(
+            workflow_id=item.workflow_id, slot_at=item.slot_at, cause=item.cause, decision_id=item.decision_id,
+            lane=item.lane, priority=item.priority, expires_at=item.expires_at, requested_by=item.requested_by,
+            planned_at=now, code_version=version,
+        )
+        for item in wanted
+    ]  # fmt: skip
+    new = statements.insert_many(Run, made, skip_taken=True)
+    if len(new) == len(wanted) == 1:
+        return new
     ids: list[int] = []
     for start in range(0, len(wanted), 500):
         part = wanted[start : start + 500]

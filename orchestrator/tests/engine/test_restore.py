@@ -12,10 +12,19 @@ from orchestrator.engine.types import Bounds, Conditions, Exposure, History, Hos
 
 NOW = datetime(2021, 4, 12, 9, tzinfo=UTC)
 SUBJECT = Subject(
-    key="toy", bounds=Bounds(min_s=60, base_s=300, max_s=900), is_trading=True, switch=Switch.PAUSED, priority=1
+    key="toy",
+    bounds=Bounds(min_s=60, base_s=300, max_s=900),
+    is_trading=True,
+    switch=Switch.PAUSED,
+    priority=1,
 )
 CONDITIONS = Conditions(
-    as_of=NOW, volatility=0.7, trend=0.3, data_age_s=30.0, data_age_limit_s=180.0, last_edge_at=NOW - timedelta(hours=2)
+    as_of=NOW,
+    volatility=0.7,
+    trend=0.3,
+    data_age_s=30.0,
+    data_age_limit_s=180.0,
+    last_edge_at=NOW - timedelta(hours=2),
 )
 HISTORY = History(last_run_at=NOW - timedelta(seconds=100), interval_s=300.0)
 GIVEN = (SUBJECT, CONDITIONS, Exposure(open_positions=1), HostLoad(cpu=0.5), HISTORY)

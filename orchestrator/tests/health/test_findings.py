@@ -17,7 +17,9 @@ from orchestrator.health.findings import (
 )
 
 NOW = datetime(2024, 5, 14, 12, 0, tzinfo=UTC)
-HEALTHY = tuple(ProcessFact(name=role, role=role, age_s=2.0, up_s=600.0, code_version="a") for role in REQUIRED_ROLES)
+HEALTHY = tuple(
+    ProcessFact(name=role, role=role, age_s=2.0, up_s=600.0, code_version="a") for role in REQUIRED_ROLES
+)
 
 
 def facts(**values: Any) -> Facts:
@@ -67,7 +69,9 @@ def test_a_healthy_system_has_no_findings() -> None:
     ],
     ids=lambda value: "-".join(part for part in value if part) if isinstance(value, tuple) else "",
 )  # fmt: skip
-def test_a_fact_beyond_its_limit_is_a_finding(change: dict[str, Any], found: tuple[str, str, str, str]) -> None:
+def test_a_fact_beyond_its_limit_is_a_finding(
+    change: dict[str, Any], found: tuple[str, str, str, str]
+) -> None:
     assert codes(**change) == {found}
 
 

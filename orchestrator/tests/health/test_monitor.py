@@ -138,7 +138,9 @@ def test_after_the_window_it_may_heal_again(scene: Scene, healed: list[datetime]
         assert healed[last] - healed[last - 3] > timedelta(minutes=10)
 
 
-def test_a_check_that_raises_is_a_finding_and_blinds_nobody(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_raises_is_a_finding_and_blinds_nobody(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def bad(now: datetime) -> list[Finding]:
         raise RuntimeError("no")
 
@@ -185,7 +187,9 @@ def test_processes_long_silent_are_forgotten(scene: Scene) -> None:
 
 def test_a_restart_request_reaches_workers_that_were_there_and_not_their_successors(scene: Scene) -> None:
     started = scene.time.now()
-    scene.found = [finding(component="workers", subject="trading", code="canary_late", remedy="restart_cluster")]
+    scene.found = [
+        finding(component="workers", subject="trading", code="canary_late", remedy="restart_cluster")
+    ]
     assert not requests.restart_requested("trading", since=started)
     scene.look()
     assert requests.restart_requested("trading", since=started)

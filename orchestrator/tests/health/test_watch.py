@@ -69,14 +69,18 @@ def test_no_second_canary_is_sent_while_one_is_out(lane: Lane) -> None:
     assert len(lane.sent) == 1
 
 
-def test_busy_workers_are_not_stuck_but_the_run_of_a_dead_one_is_no_work(lane: Lane, toy: WorkflowType) -> None:
+def test_busy_workers_are_not_stuck_but_the_run_of_a_dead_one_is_no_work(
+    lane: Lane, toy: WorkflowType
+) -> None:
     run = a_running_run(toy, lane.time, worker=worker_name())
     assert lane.seconds(100) == ""
     Run.objects.filter(pk=run.pk).update(worker=worker_name().rpartition(":")[0] + ":4194305")
     assert "canary not executed" in lane.seconds(40)
 
 
-def test_a_database_that_is_away_is_not_the_clusters_fault(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_away_is_not_the_clusters_fault(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lane.seconds(5)
 
     def away(*args: object) -> bool:
@@ -101,7 +105,9 @@ def test_leaving_in_order_leaves_no_sign(lane: Lane) -> None:
     assert not ProcessBeat.objects.filter(role="workers:trading").exists()
 
 
-def test_a_draining_cluster_claims_nothing(time: clock.VirtualClock, toy: WorkflowType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_draining_cluster_claims_nothing(
+    time: clock.VirtualClock, toy: WorkflowType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = a_running_run(toy, time, status=Run.Status.QUEUED)
     monkeypatch.setattr(draining, "is_draining", lambda: True)
     assert tasks.execute_run(run.pk) == NOT_CLAIMED

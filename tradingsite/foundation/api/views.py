@@ -9,12 +9,14 @@
         required_role = {"POST": Role.TRADER}                              # default: GET viewer, others operator
         throttle_scope = "orders"                                          # default: write
         idempotency_required = True                                        # POST without Idempotency-Key answers 400
+        answers = {"GET": (200, NoteItem), "POST": (201, NoteItem)}        # frozen dataclasses, for the description
+        bodies = {"POST": NoteBody}
 
         def rows(self):                                    # a selector; self.query holds the parsed parameters
             return selectors.notes(user=self.request.user, **self.query)
 
         def item(self, row):                               # Decimal, datetime, timedelta are rendered for you
-            return {"id": row.pk, "text": row.text, "created_at": row.created_at}
+            return NoteItem(id=row.pk, text=row.text, created_at=row.created_at)
 
         def post(self, request):
             note = services.add(actor=self.actor, now=clock.now(), **self.body(NoteBody))

@@ -34,12 +34,16 @@ def test_a_fresh_installation_is_off_and_in_order(examine: Callable[[], dict[str
     assert found["processes"].fix == "make run"
 
 
-def test_a_halt_file_is_named_with_the_way_to_remove_it(examine: Callable[[], dict[str, doctor.Diagnosis]], settings: Any) -> None:
+def test_a_halt_file_is_named_with_the_way_to_remove_it(
+    examine: Callable[[], dict[str, doctor.Diagnosis]], settings: Any
+) -> None:
     Path(settings.HALT_FILE).touch()
     assert (examine()["halt"].state, examine()["halt"].fix[-12:]) == ("warning", "--clear-halt")
 
 
-def test_keys_that_others_can_read_are_an_error(examine: Callable[[], dict[str, doctor.Diagnosis]], tmp_path: Path) -> None:
+def test_keys_that_others_can_read_are_an_error(
+    examine: Callable[[], dict[str, doctor.Diagnosis]], tmp_path: Path
+) -> None:
     key = tmp_path / "secret.key"
     key.write_text("x")
     key.chmod(0o644)

@@ -34,7 +34,9 @@ def test_killing_whoever_waits_inside_the_read_lock_leaves_the_others_working() 
         queue.put(turn, timeout=10)
         assert answers.poll(10)
         assert answers.recv()[1] == turn
-        readers[turn].kill()  # one of those that wait holds the lock; after three kills it has been among them
+        readers[
+            turn
+        ].kill()  # one of those that wait holds the lock; after three kills it has been among them
         readers[turn].join(10)
     queue.put("last", timeout=10)
     assert answers.poll(10)

@@ -111,7 +111,9 @@ def test_a_killed_child_takes_its_own_children_along_and_is_replaced(start: Star
     assert system.said("left with -9") == 1
 
 
-def test_a_child_that_ignores_sigterm_is_killed_in_the_end(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_ignores_sigterm_is_killed_in_the_end(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     short = SCRIPT.replace("child = Child", "supervisor.STOP_GRACE_S = 1.0\nchild = Child")
     monkeypatch.setattr(sys.modules[__name__], "SCRIPT", short)
     system = start(STUBBORN)
