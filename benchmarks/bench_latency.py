@@ -48,6 +48,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS))
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
+    common.stop_in_order()
     plan = schedule.make(options.workflows, options.bursts, options.gap, options.spread)
     results: dict[str, Latencies] = {}
     problems: dict[str, str] = {}
@@ -79,12 +80,15 @@ def _ours(plan: Sequence[Due], folder: Path, command: Sequence[str], **more: str
     """In a process of its own, which may load Django with the settings of this measurement."""
     (folder / "offsets.json").write_text(json.dumps([[d.key, d.phase, d.workflow, d.at] for d in plan]))
     env = common.environment(folder / "var", "benchmarks.settings", **more)
-    done = subprocess.run(
-        [*command, "-m", "benchmarks.latency_ours", str(folder)], env=env, cwd=common.ROOT, capture_output=True, text=True,
-        timeout=_span(plan) + 240, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError((done.stderr or done.stdout)[-3000:])
+    with Processes(folder) as processes:
+        program = [*command, "-m", "benchmarks.latency_ours", folder]
+        process = processes.start("ours", program, env, group=True)
+        try:
+            code = process.wait(_span(plan) + 240)
+        except subprocess.TimeoutExpired:
+            code = -1
+        if code:
+            raise RuntimeError(f"ended with {code}:\n{processes.log('ours', 30)}")
     answer = json.loads((folder / "answer.json").read_text())
     if answer["remarks"]:
         say("  " + "; ".join(answer["remarks"]))

@@ -53,6 +53,7 @@ def main() -> int:
     parser.add_argument("--install", action="store_true")
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
+    common.stop_in_order()
     figures: list[Figure] = []
     with common.scratch("start") as folder:
         home, install_s = ROOT, 0.0

@@ -70,6 +70,7 @@ def main() -> int:
     parser.add_argument("--decisions", type=int, default=20_000)
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
+    common.stop_in_order()
     with common.scratch("web") as folder, Processes(folder) as processes:
         env = common.environment(folder / "var")
         os.environ.clear()

@@ -23,7 +23,11 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
-STOP_GRACE_S = 30.0
+sys.path.insert(0, str(ROOT))
+
+from orchestrator.process.lifeline import tie_to_this_process  # noqa: E402 - found by the line above
+
+STOP_GRACE_S = 45.0
 
 
 def say(text: str = "") -> None:
@@ -144,21 +148,26 @@ def percentile(values: Iterable[float], share: float) -> float:
 
 
 class Processes:
-    """Child processes in sessions of their own; `stop` ends each and what it started, by its id."""
+    """Child processes in sessions of their own; `stop` ends each and what it started, by its id.
+
+    They also die with this process, should it be killed.
+    """
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
-        self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._running: list[tuple[str, subprocess.Popen[bytes], bool]] = []
 
     def start(
-        self, name: str, command: Sequence[str | Path], environment: Mapping[str, str], cwd: Path = ROOT
-    ) -> subprocess.Popen[bytes]:
+        self, name: str, command: Sequence[str | Path], environment: Mapping[str, str], *, cwd: Path = ROOT,
+        group: bool = False,
+    ) -> subprocess.Popen[bytes]:  # fmt: skip
+        """Start it with its output in a log. `group`: to stop it, everything in its session is told (shell scripts)."""
         with (self._logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [str(part) for part in command], env=dict(environment), cwd=cwd, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, start_new_session=True,
+                stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=tie_to_this_process(),
             )  # fmt: skip
-        self._running.append((name, process))
+        self._running.append((name, process, group))
         return process
 
     def log(self, name: str, lines: int = 20) -> str:
@@ -168,15 +177,17 @@ class Processes:
 
     def require_alive(self) -> None:
         """Raises RuntimeError with the last lines of whatever has ended."""
-        for name, process in self._running:
+        for name, process, _group in self._running:
             if process.poll() is not None:
                 raise RuntimeError(f"{name} ended with {process.returncode}:\n{self.log(name)}")
 
     def stop(self) -> None:
-        for _name, process in self._running:
-            if process.poll() is None:
+        for _name, process, group in self._running:
+            if process.poll() is None and group:
+                os.killpg(process.pid, signal.SIGTERM)
+            elif process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        for _name, process in self._running:
+        for _name, process, _group in self._running:
             try:
                 process.wait(STOP_GRACE_S)
             except subprocess.TimeoutExpired:
@@ -193,6 +204,11 @@ class Processes:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def stop_in_order() -> None:
+    """Let SIGTERM end this program as Ctrl-C does: everything that was started is stopped, everything written removed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 @contextmanager

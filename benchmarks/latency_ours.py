@@ -27,6 +27,7 @@ URL = "TRADING_DATABASE_URL"
 
 
 def main(folder: Path) -> None:
+    common.stop_in_order()
     plan = [Due(*row) for row in json.loads((folder / "offsets.json").read_text())]
     test_url = os.environ.pop("TRADING_TEST_DATABASE_URL", "")
     if test_url:

@@ -119,6 +119,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=list(BENCHES), default=list(BENCHES))
     parser.add_argument("--json", type=Path, default=None)
     options = parser.parse_args()
+    common.stop_in_order()
     here = common.machine()
     say(
         f"{here['cpu']}, {here['cores']} cores, Python {here['python']}, load {here['load_1m']} at {here['at']}"

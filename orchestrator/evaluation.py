@@ -111,7 +111,7 @@ class Catalogue:
         self._refresh(
             [row[0] for row in rows if not self._is_known(row[0], row[1])], {row[0] for row in rows}
         )
-        open_slots = dict(
+        open_slots: dict[int, datetime] = dict(
             statements.values(Run, ("workflow_id", "slot_at"), "WHERE status IN (%s, %s, %s)", Run.OPEN)
         )
         found = []

@@ -117,7 +117,8 @@ def _apply_chunk(
             Run.objects.filter(pk__in=list(found), status=state).update(**written)
     if found:
         events = [
-            RunEvent(                row_id=pk,
+            RunEvent(
+                row_id=pk,
                 event=event,
                 from_status=state,
                 to_status=after,

@@ -6,6 +6,8 @@ import socket
 from datetime import datetime
 
 import psutil
+from django.db.models import Max
+from django_q.models import OrmQ
 
 from orchestrator.models import ProcessBeat, Run
 from tradingsite.foundation import clock
@@ -39,3 +41,13 @@ def busy_workers(lane: str) -> int:
     pids = {name.rpartition(":")[2] for name in rows.values_list("worker", flat=True)}
     # The run of a killed worker stays open until its lease ends; nobody is busy with it.
     return sum(1 for pid in pids if pid.isdigit() and psutil.pid_exists(int(pid)))
+
+
+def newest_ticket(lane: str) -> int:
+    """The number of the newest bell of a lane; 0 when it is empty."""
+    return OrmQ.objects.filter(key=lane).aggregate(newest=Max("pk"))["newest"] or 0
+
+
+def waiting(lane: str, ticket: int) -> int:
+    """How many bells up to `ticket` have not been dealt with."""
+    return OrmQ.objects.filter(key=lane, pk__lte=ticket).count()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import psutil
 from django.conf import settings
@@ -13,13 +13,11 @@ from django.db.models import Count, Min
 
 from orchestrator.health.findings import Facts, Finding, ProcessFact, WorkflowFact
 from orchestrator.models import ProcessBeat, Run, Workflow
-from orchestrator.plugins import Lane
 from tradingsite.foundation import clock
 
 Check = Callable[[datetime], Iterable[Finding]]
 
 _more: dict[str, Check] = {}
-_SILENT = timedelta(seconds=20)
 _WAITING = (Run.Status.PLANNED, Run.Status.QUEUED)
 
 
@@ -67,8 +65,6 @@ def measure(now: datetime, clock_watch: ClockWatch) -> Facts:
         now=now,
         database_ms=database_ms,
         processes=[_process(beat, now) for beat in beats if beat.role != "canary"],
-        canary_age_s=_canaries(beats, now),
-        busy_lanes=_busy_lanes(beats, now),
         queue_oldest_s=oldest,
         queue_depth=depth,
         clock_jump_s=clock_watch.jump_s(now),
@@ -83,30 +79,10 @@ def _process(beat: ProcessBeat, now: datetime) -> ProcessFact:
         name=beat.name,
         role=beat.role,
         age_s=(now - beat.beat_at).total_seconds(),
-        up_s=(now - beat.started_at).total_seconds(),
+        unanswered_s=float(beat.info.get("unanswered_s") or 0.0),
         rss_mb=float(beat.info.get("rss_mb") or 0.0),
         code_version=str(beat.info.get("code_version") or ""),
     )
-
-
-def _canaries(beats: list[ProcessBeat], now: datetime) -> dict[str, float | None]:
-    ages: dict[str, float | None] = {lane.value: None for lane in Lane}
-    for beat in beats:
-        if beat.role == "canary":
-            ages[beat.name.removeprefix("canary:")] = (now - beat.beat_at).total_seconds()
-    return ages
-
-
-def _busy_lanes(beats: list[ProcessBeat], now: datetime) -> set[str]:
-    """Lanes with at least as many runs under a valid lease as workers."""
-    rows = Run.objects.filter(status=Run.Status.RUNNING, lease_until__gt=now).order_by().values_list("lane")
-    running = dict(rows.annotate(Count("pk")))
-    workers: dict[str, int] = {}
-    for beat in beats:
-        if beat.role.startswith("workers:") and now - beat.beat_at <= _SILENT:
-            lane = beat.role.removeprefix("workers:")
-            workers[lane] = workers.get(lane, 0) + int(beat.info.get("workers") or 0)
-    return {lane for lane, count in workers.items() if 0 < count <= running.get(lane, 0)}
 
 
 def _waiting(now: datetime) -> tuple[dict[str, float], dict[str, int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,7 +27,7 @@ class ProcessFact:
     name: str
     role: str
     age_s: float
-    up_s: float = 0.0  # since it started
+    unanswered_s: float = 0.0  # workers: how long a canary is out and nothing moves
     rss_mb: float = 0.0
     code_version: str = ""
 
@@ -50,10 +50,6 @@ class Facts:
     now: datetime
     database_ms: float | None = None
     processes: Sequence[ProcessFact] = ()
-    canary_age_s: Mapping[str, float | None] = field(
-        default_factory=dict
-    )  # lane -> seconds since the last answer
-    busy_lanes: Collection[str] = ()  # every worker has a run in hand: no canary can be answered
     queue_oldest_s: Mapping[str, float] = field(default_factory=dict)  # lane -> age of the oldest waiting run
     queue_depth: Mapping[str, int] = field(default_factory=dict)
     clock_jump_s: float = 0.0  # wall clock against monotonic since the last check
@@ -117,17 +113,14 @@ def _processes(facts: Facts, limits: Limits) -> Iterable[Finding]:
 
 
 def _lanes(facts: Facts, limits: Limits) -> Iterable[Finding]:
-    for lane, age in facts.canary_age_s.items():
-        role = f"workers:{lane}"
-        up = [p.up_s for p in facts.processes if p.role == role and p.age_s <= limits.beat_late_s]
-        if not up or lane in facts.busy_lanes:
-            continue
-        # A canary of an earlier life says nothing: nobody can have answered before the workers were there.
-        age = max(up) if age is None else min(age, max(up))
-        if age > limits.canary_late_s:
+    for process in facts.processes:
+        component, _, lane = process.role.partition(":")
+        late = process.unanswered_s > limits.canary_late_s
+        if component == "workers" and late and process.age_s <= limits.beat_late_s:
             yield Finding(
                 component="workers", subject=lane, code="canary_late", severity="critical",
-                detail={"age_s": round(age, 1), "limit_s": limits.canary_late_s}, remedy="restart_cluster",
+                detail={"age_s": round(process.unanswered_s, 1), "limit_s": limits.canary_late_s},
+                remedy="restart_cluster",
             )  # fmt: skip
     for lane, age in facts.queue_oldest_s.items():
         if age > limits.queue_late_s:

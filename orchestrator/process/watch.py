@@ -23,8 +23,8 @@ TASK = "orchestrator.tasks.canary"
 class LaneWatch:
     """Housekeeping of one lane's main process: heartbeat, canary, restart requests. Times in seconds.
 
-    The canary counts as late only while at least one worker should be free: workers that are all busy with long runs
-    are not stuck, and the runs have deadlines of their own.
+    The canary counts as late only while nothing moves: workers that are all busy with long runs are not stuck (runs have
+    deadlines of their own), and neither is a queue that is long but gets shorter.
     """
 
     lane: str
@@ -35,8 +35,10 @@ class LaneWatch:
     _beater: beats.Beater = field(init=False)
     _pulse: Pulse = field(default_factory=Pulse)
     _sent_at: float | None = None
-    _waiting_since: float | None = None
+    _still_since: float | None = None  # since when nothing moved although a canary is out
     _token: str = ""
+    _ticket: int = 0
+    _ahead: int = 0
     _reason: str = ""
 
     def __post_init__(self) -> None:
@@ -47,21 +49,19 @@ class LaneWatch:
         self._pulse.beat()
         try:
             close_old_connections()
-            self._beater.beat(clock.now(), {"lane": self.lane, "workers": self.workers})
             self._canary()
+            info = {"lane": self.lane, "workers": self.workers, "unanswered_s": round(self._still_s(), 1)}
+            self._beater.beat(clock.now(), info)
             if requests.restart_requested(self.lane, since=self.started_at):
                 self._reason = "restart requested by the health monitor"
         except (DatabaseError, InterfaceError) as error:
             logger.warning("Housekeeping of lane %s postponed: %s", self.lane, error)
-            self._waiting_since = None  # no database, no canary: not the cluster's fault
+            self._moved()  # no database, no canary: not the cluster's fault
 
     def is_stuck(self) -> str:
         """Why this cluster must be started anew, or ""."""
-        if self._waiting_since is not None:
-            waited = clock.monotonic() - self._waiting_since
-            if waited > self.patience_s:
-                return f"canary not executed for {waited:.0f} s"
-        return self._reason
+        still_s = self._still_s()
+        return f"canary not executed for {still_s:.0f} s" if still_s > self.patience_s else self._reason
 
     def leave(self) -> None:
         """An orderly end: nobody should miss us."""
@@ -74,16 +74,32 @@ class LaneWatch:
         if not self._token:
             if self._sent_at is None or clock.monotonic() - self._sent_at >= self.every_s:
                 self._send()
-            return
-        if canary.arrived(self.lane, self._token):
-            self._token, self._waiting_since = "", None
+                self._moved()
+        elif canary.arrived(self.lane, self._token):
+            self._token, self._still_since = "", None
         elif canary.busy_workers(self.lane) >= self.workers:
-            self._waiting_since = None
-        elif self._waiting_since is None:
-            self._waiting_since = clock.monotonic()
+            self._moved()
+        else:
+            self._look_at_the_queue()
+
+    def _look_at_the_queue(self) -> None:
+        ahead = canary.waiting(self.lane, self._ticket)
+        if not ahead:
+            self._send()  # its bell was lost; that alone is no reason to start anew
+            return
+        if ahead < self._ahead:
+            self._moved()
+        self._ahead = ahead
 
     def _send(self) -> None:
         token = canary.new_token(self.lane, clock.now())
         async_task(TASK, token, cluster=self.lane, timeout=20, task_name="canary")
-        self._token = token
-        self._sent_at = self._waiting_since = clock.monotonic()
+        self._token, self._sent_at = token, clock.monotonic()
+        self._ticket = canary.newest_ticket(self.lane)
+        self._ahead = canary.waiting(self.lane, self._ticket)
+
+    def _moved(self) -> None:
+        self._still_since = clock.monotonic()
+
+    def _still_s(self) -> float:
+        return 0.0 if self._still_since is None or not self._token else clock.monotonic() - self._still_since

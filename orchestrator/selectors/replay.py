@@ -7,21 +7,24 @@ from datetime import datetime
 from statistics import median
 from typing import Any
 
-from django.db.models import Count, Min
+from django.db.models import Count
 
 from orchestrator.models import Decision, Run, Workflow
+from tradingsite.foundation import statements
 
 
 def open_run_ids() -> list[int]:
     """Runs that wait for a worker or are with one, most urgent first."""
-    return list(Run.objects.filter(status__in=Run.OPEN).order_by("priority", "pk").values_list("pk", flat=True))
+    found = statements.values(Run, ("pk",), "WHERE status IN (%s, %s, %s) ORDER BY priority, id", Run.OPEN)
+    return [pk for (pk,) in found]
 
 
 def next_due_at(after: datetime) -> datetime | None:
     """The next instant after `after` at which an active workflow is due."""
-    due = Workflow.objects.filter(status=Workflow.Status.ACTIVE, next_run_at__gt=after)
-    found: datetime | None = due.aggregate(first=Min("next_run_at"))["first"]
-    return found
+    tail = "WHERE status = %s AND next_run_at > %s ORDER BY next_run_at LIMIT 1"
+    params = (Workflow.Status.ACTIVE, statements.time_param(after))
+    found: list[tuple[datetime]] = statements.values(Workflow, ("next_run_at",), tail, params)
+    return found[0][0] if found else None
 
 
 def decision_count() -> int:

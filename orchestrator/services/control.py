@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, transaction
@@ -58,7 +59,8 @@ class ControlState:
 
 
 def halt_file() -> Path:
-    return Path(getattr(settings, "HALT_FILE", Path(settings.VAR_DIR) / "HALT"))
+    named = getattr(settings, "HALT_FILE", None)
+    return Path(named) if named is not None else Path(settings.VAR_DIR) / "HALT"
 
 
 def halted_by_file() -> bool:
@@ -94,21 +96,25 @@ def current() -> ControlState:
     return _state(row, by_file, by_env)
 
 
-def _read() -> ControlSwitch | None:
+_COLUMNS = ("position", "epoch", "reason", "changed_by", "changed_at")
+
+
+def _read() -> tuple[Any, ...] | None:
     # Asked several times per run and once per tick.
-    found = statements.instances(ControlSwitch, "WHERE id = %s", (_PK,))
+    found = statements.values(ControlSwitch, _COLUMNS, "WHERE id = %s", (_PK,))
     return found[0] if found else None
 
 
-def _state(row: ControlSwitch | None, by_file: bool, by_env: bool) -> ControlState:
-    position = Switch(row.position) if row else Switch.STOPPED
+def _state(row: tuple[Any, ...] | None, by_file: bool, by_env: bool) -> ControlState:
+    set_position, epoch, reason, changed_by, changed_at = row or (Switch.STOPPED, 0, "", "", None)
+    position = Switch(set_position)
     return ControlState(
         position=Switch.STOPPED if by_file or by_env else position,
         set_position=position,
-        epoch=row.epoch if row else 0,
-        reason=row.reason if row else "",
-        changed_by=row.changed_by if row else "",
-        changed_at=row.changed_at if row else None,
+        epoch=epoch,
+        reason=reason,
+        changed_by=changed_by,
+        changed_at=changed_at,
         halt_file=by_file,
         halt_env=by_env,
     )
@@ -199,7 +205,7 @@ def change(position: Switch, actor: audit.Actor, now: datetime, reason: str = ""
     for _try in range(_TRIES):
         row, _made = ControlSwitch.objects.get_or_create(pk=_PK, defaults={"changed_at": now})
         if row.position == position.value and not _made:
-            return _state(row, by_file, by_env)
+            return _state(tuple(getattr(row, name) for name in _COLUMNS), by_file, by_env)
         if _turn(row, position, actor, now, reason):
             return current()
     raise ConcurrentChange(_("Others keep turning the switch; look at it and decide again."))

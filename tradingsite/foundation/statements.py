@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
@@ -171,11 +171,11 @@ def insert_many(
     """Insert rows, return their keys in the order given. `skip_taken`: rows that violate a unique constraint are left
     out, and so are their keys. Call it inside a transaction when there may be many."""
     connection = connections[using]
-    fields = _written(model)
+    targets = [(name, _target(model, name)) for name in _written(model)]
     prepared = [
-        [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields] for row in made
+        [_prepared(target, row.__dict__[name], connection) for name, target in targets] for row in made
     ]
-    step = max(1, _MARKS // len(fields))
+    step = max(1, _MARKS // len(targets))
     keys: list[int] = []
     for start in range(0, len(prepared), step):
         part = prepared[start : start + step]
@@ -184,14 +184,39 @@ def insert_many(
     return keys
 
 
+# What fields of these kinds write unchanged when the value is of exactly this type.
+_AS_IS = {
+    "CharField": str, "SlugField": str, "TextField": str, "BooleanField": bool, "FloatField": float,
+    "ForeignKey": int, "BigAutoField": int, "IntegerField": int, "PositiveIntegerField": int,
+    "PositiveSmallIntegerField": int, "PositiveBigIntegerField": int,
+}  # fmt: skip
+
+
+@cache
+def _target(model: type[models.Model], name: str) -> tuple[Any, type | None]:
+    """A field, and the type of which it writes values as they are."""
+    field = _field(model, name)
+    return field, _AS_IS.get(field.get_internal_type())
+
+
+def _prepared(target: tuple[Any, type | None], value: Any, connection: BaseDatabaseWrapper) -> Any:
+    """What the field's `get_db_prep_save` makes of the value, without the detour where that changes nothing."""
+    field, as_is = target
+    if value is None or type(value) is as_is:
+        return value
+    if type(value) is datetime and value.tzinfo is not None:
+        return connection.ops.adapt_datetimefield_value(value)
+    return field.get_db_prep_save(value, connection)
+
+
 @lru_cache(maxsize=256)
-def _written(model: type[models.Model]) -> tuple[Any, ...]:
-    return tuple(field for field in model._meta.concrete_fields if not field.primary_key)
+def _written(model: type[models.Model]) -> tuple[str, ...]:
+    return tuple(field.attname for field in model._meta.concrete_fields if not field.primary_key)
 
 
 @lru_cache(maxsize=1024)
 def _insert_text(vendor: str, model: type[models.Model], count: int, skip_taken: bool) -> str:
-    names = ", ".join(f'"{field.column}"' for field in _written(model))
+    names = ", ".join(f'"{_field(model, name).column}"' for name in _written(model))
     marks = "(" + ", ".join(["%s"] * len(_written(model))) + ")"
     taken = " ON CONFLICT DO NOTHING" if skip_taken else ""
     return (
@@ -243,17 +268,15 @@ def _update(
     also: Sql | None,
     connection: BaseDatabaseWrapper,
 ) -> tuple[str, list[Any]]:
-    settings = tuple(
-        (name, value.text if isinstance(value, Sql) else "%s") for name, value in values.items()
-    )
+    settings = tuple((name, value.text if isinstance(value, Sql) else "%s") for name, value in values.items())
     sql = _update_text(connection.vendor, model, settings, tuple(match), "" if also is None else also.text)
     params: list[Any] = []
     for name, value in values.items():
         if isinstance(value, Sql):
             params += value.params
         else:
-            params.append(_field(model, name).get_db_prep_save(value, connection))
-    params += [_field(model, name).get_db_prep_save(value, connection) for name, value in match.items()]
+            params.append(_prepared(_target(model, name), value, connection))
+    params += [_prepared(_target(model, name), value, connection) for name, value in match.items()]
     if also is not None:
         params += also.params
     return sql, params

@@ -11,6 +11,7 @@ from django.conf import settings
 from assets.trading.models import Account, EquityPoint, Fill, Order
 from assets.trading.selectors.valuation import Book, Equity, PositionRow, cash_balances, load
 from assets.trading.states import WORKING
+from tradingsite.foundation import statements
 from tradingsite.foundation.errors import NotFound
 
 __all__ = [
@@ -37,10 +38,11 @@ def _is_demo() -> bool:
 
 def account_for(asset_type: str) -> Account:
     """The account an asset type trades now: the demo one while the simulated feed is on. Raises NotFound."""
-    account = Account.objects.filter(asset_type=asset_type, is_demo=_is_demo()).order_by("mode", "pk").first()
-    if account is None:
+    tail = "WHERE asset_type = %s AND is_demo = %s ORDER BY mode, id LIMIT 1"
+    found = statements.instances(Account, tail, (asset_type, _is_demo()))
+    if not found:
         raise NotFound(f"There is no account for {asset_type!r}; run manage.py setup.", code="no-account")
-    return account
+    return found[0]
 
 
 def accounts() -> list[Account]:

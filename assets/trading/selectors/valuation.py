@@ -15,13 +15,18 @@ from decimal import Decimal
 from assets.markets import hub
 from assets.markets.models import Instrument
 from assets.trading.market import Look, look_at
-from assets.trading.models import Account, EquityPoint, JournalLine, Position
+from assets.trading.models import Account, EquityPoint, JournalLine, LedgerAccount, Position
 from assets.trading.rates import Edge, Rates
+from tradingsite.foundation import statements
 from tradingsite.foundation.fields import ExactSum
 from tradingsite.foundation.money import EXACT, round_half_even
 
 ZERO = Decimal(0)
 UNIT = Decimal("1e-8")
+_POSITIONS = (
+    "FROM trading_position a JOIN markets_instrument b ON b.id = a.instrument_id "
+    "WHERE a.account_id = %s ORDER BY a.id"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +94,7 @@ class Book:
 
 def load(account: Account, now: datetime, instruments: Iterable[Instrument] = ()) -> Book:
     """The account at `now`, with a look at its open positions and at `instruments`."""
-    positions = list(Position.objects.filter(account=account).select_related("instrument").order_by("pk"))
+    positions = _positions(account.pk)
     watched = {p.instrument_id: p.instrument for p in positions if p.quantity} | {
         i.pk: i for i in instruments
     }
@@ -101,26 +106,41 @@ def load(account: Account, now: datetime, instruments: Iterable[Instrument] = ()
     return Book(account=account, now=now, equity=equity, rows=rows, looks=looks, rates=rates)
 
 
+def _positions(account_id: int) -> list[Position]:
+    found = statements.pairs(Position, Instrument, _POSITIONS, (account_id,))
+    for position, instrument in found:
+        position.instrument = instrument
+    return [position for position, _instrument in found]
+
+
 def cash_balances(account_id: int) -> dict[str, Decimal]:
     """Holdings per asset according to the ledger (exact sum of posted cash lines; grows with history)."""
     return _sums(account_id, "cash")
 
 
 def foreign_fees(account_id: int) -> dict[str, Decimal]:
+    """Fees paid in an asset that is neither side of the trade. Most accounts never paid one: then nothing is summed,
+    and otherwise only these lines."""
     return _sums(account_id, "foreign_fees")
 
 
 def _sums(account_id: int, kind: str) -> dict[str, Decimal]:
-    lines = JournalLine.objects.filter(
-        ledger_account__account_id=account_id, ledger_account__kind=kind, journal__posted=True
+    chart: dict[int, str] = dict(
+        statements.values(
+            LedgerAccount, ("pk", "asset"), "WHERE account_id = %s AND kind = %s", (account_id, kind)
+        )
     )
-    grouped = lines.order_by().values("ledger_account__asset").annotate(total=ExactSum("amount"))
-    return {row["ledger_account__asset"]: row["total"] for row in grouped}
+    if not chart:
+        return {}
+    lines = JournalLine.objects.filter(ledger_account_id__in=list(chart), journal__posted=True)
+    grouped = lines.order_by().values_list("ledger_account_id").annotate(total=ExactSum("amount"))
+    return {chart[pk]: total for pk, total in grouped}
 
 
 def _peak(account_id: int) -> Decimal | None:
-    newest = EquityPoint.objects.filter(account_id=account_id).order_by("-at").values_list("peak", flat=True)
-    return newest.first()
+    tail = "WHERE account_id = %s ORDER BY at DESC LIMIT 1"
+    newest: list[tuple[Decimal]] = statements.values(EquityPoint, ("peak",), tail, (account_id,))
+    return newest[0][0] if newest else None
 
 
 def _rates(

@@ -65,7 +65,8 @@ def _queued(run_id: int) -> Run | None:
     found = statements.pairs(Run, Workflow, _QUEUED, (run_id, Run.Status.QUEUED))
     if not found:
         return None
-    run, run.workflow = found[0]
+    run, workflow = found[0]
+    run.workflow = workflow
     return run
 
 
@@ -168,9 +169,7 @@ def next_step(run: Run, done: StepOutcome, position: int, name: str, now: dateti
 
 
 def _begin(run: Run, position: int, name: str, now: datetime) -> RunStep:
-    step = RunStep(
-        run_id=run.pk, position=position, name=name, status=RunStep.Status.RUNNING, started_at=now
-    )
+    step = RunStep(run_id=run.pk, position=position, name=name, status=RunStep.Status.RUNNING, started_at=now)
     statements.insert(step)
     return step
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,14 +18,12 @@ from orchestrator.health.findings import (
 )
 
 NOW = datetime(2024, 5, 14, 12, 0, tzinfo=UTC)
-HEALTHY = tuple(
-    ProcessFact(name=role, role=role, age_s=2.0, up_s=600.0, code_version="a") for role in REQUIRED_ROLES
-)
+HEALTHY = tuple(ProcessFact(name=role, role=role, age_s=2.0, code_version="a") for role in REQUIRED_ROLES)
 
 
 def facts(**values: Any) -> Facts:
     healthy: dict[str, Any] = {
-        "now": NOW, "database_ms": 1.0, "processes": HEALTHY, "canary_age_s": {"trading": 3.0, "maintenance": 3.0},
+        "now": NOW, "database_ms": 1.0, "processes": HEALTHY,
         "disk_free_mb": 50_000.0, "ram_ratio": 0.4, "workflows": (WorkflowFact(slug="a", max_interval_s=60.0),),
     }  # fmt: skip
     return Facts(**(healthy | values))
@@ -42,6 +41,10 @@ def test_a_healthy_system_has_no_findings() -> None:
     assert draw(facts()) == ()
 
 
+def unanswered(seconds: float) -> tuple[ProcessFact, ...]:
+    return tuple(replace(p, unanswered_s=seconds) if p.role == "workers:trading" else p for p in HEALTHY)
+
+
 @pytest.mark.parametrize(
     ("change", "found"),
     [
@@ -49,8 +52,7 @@ def test_a_healthy_system_has_no_findings() -> None:
         ({"processes": without("loop")}, ("loop", "", "missing", "critical")),
         ({"processes": without("feed")}, ("feed", "", "missing", "critical")),
         ({"processes": without("workers:trading")}, ("workers", "trading", "missing", "critical")),
-        ({"canary_age_s": {"trading": 46.0}}, ("workers", "trading", "canary_late", "critical")),
-        ({"canary_age_s": {"trading": None}}, ("workers", "trading", "canary_late", "critical")),
+        ({"processes": unanswered(45.1)}, ("workers", "trading", "canary_late", "critical")),
         ({"queue_oldest_s": {"trading": 46.0}}, ("queue", "trading", "backlog", "warning")),
         ({"clock_jump_s": -3600.0}, ("clock", "", "jumped", "warning")),
         ({"disk_free_mb": 999.0}, ("disk", "", "low", "warning")),
@@ -63,7 +65,7 @@ def test_a_healthy_system_has_no_findings() -> None:
         ),
         ({"workflows": (WorkflowFact(slug="a", overdue_s=121.0, max_interval_s=60.0),)}, ("workflow", "a", "overdue", "warning")),
         (
-            {"processes": (*HEALTHY, ProcessFact(name="old", role="loop", age_s=1.0, up_s=9.0, code_version="b"))},
+            {"processes": (*HEALTHY, ProcessFact(name="old", role="loop", age_s=1.0, code_version="b"))},
             ("code", "", "differs", "warning"),
         ),
     ],
@@ -80,7 +82,7 @@ def test_a_fact_beyond_its_limit_is_a_finding(
     [
         {"database_ms": 500.0},
         {"database_ms": None},
-        {"canary_age_s": {"trading": 45.0}},
+        {"processes": unanswered(45.0)},
         {"queue_oldest_s": {"trading": 45.0}},
         {"clock_jump_s": 1.0},
         {"disk_free_mb": 1000.0},
@@ -96,19 +98,9 @@ def test_a_fact_at_its_limit_is_none(change: dict[str, Any]) -> None:
     assert codes(**change) == set()
 
 
-def test_a_canary_of_an_earlier_life_does_not_count_against_workers_that_have_just_started() -> None:
-    young = tuple(ProcessFact(name=p.name, role=p.role, age_s=1.0, up_s=30.0) for p in HEALTHY)
-    assert codes(processes=young, canary_age_s={"trading": 7200.0, "maintenance": None}) == set()
-
-
-def test_a_canary_cannot_be_answered_while_every_worker_is_busy() -> None:
-    assert codes(canary_age_s={"trading": 100.0}, busy_lanes={"trading"}) == set()
-
-
-def test_a_late_canary_of_a_missing_cluster_is_said_once() -> None:
-    assert codes(processes=without("workers:trading"), canary_age_s={"trading": 100.0}) == {
-        ("workers", "trading", "missing", "critical")
-    }
+def test_what_a_silent_cluster_said_last_is_not_said_again() -> None:
+    silent = tuple(replace(p, age_s=21.0) if p.unanswered_s else p for p in unanswered(100.0))
+    assert codes(processes=silent) == {("workers", "trading", "missing", "critical")}
 
 
 def test_a_silent_process_does_not_hide_a_living_one_of_the_same_role() -> None:
@@ -117,8 +109,8 @@ def test_a_silent_process_does_not_hide_a_living_one_of_the_same_role() -> None:
 
 
 def test_the_worst_comes_first_and_only_two_remedies_exist() -> None:
-    found = draw(facts(ram_ratio=0.99, processes=without("loop"), queue_oldest_s={"trading": 99.0},
-                       canary_age_s={"trading": 99.0}))  # fmt: skip
+    processes = tuple(p for p in unanswered(99.0) if p.role != "loop")
+    found = draw(facts(ram_ratio=0.99, processes=processes, queue_oldest_s={"trading": 99.0}))
     assert [f.severity for f in found] == ["critical", "critical", "warning", "warning"]
     assert {f.remedy for f in found} == {"", "restart_cluster", "requeue"}
 

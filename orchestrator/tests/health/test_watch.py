@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError
+from django_q.models import OrmQ
 
 from orchestrator import tasks, testkit
 from orchestrator.health import canary
@@ -33,6 +34,7 @@ class Lane:
             self.watch.every_second()
             if answer and self.sent:
                 tasks.canary(self.sent[-1])
+                OrmQ.objects.all().delete()
             if reason := self.watch.is_stuck():
                 return reason
         return ""
@@ -45,6 +47,7 @@ def lane(time: clock.VirtualClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     def enqueue(task: str, token: str, **options: Any) -> None:
         assert (task, options["cluster"]) == ("orchestrator.tasks.canary", "trading")
         sent.append(token)
+        OrmQ.objects.create(key="trading", payload="x", lock=time.now())
 
     monkeypatch.setattr(watch, "async_task", enqueue)
     monkeypatch.setattr(watch, "close_old_connections", lambda: None)  # the test's own is the only one
@@ -67,6 +70,26 @@ def test_an_unanswered_canary_is_a_reason_to_start_anew(lane: Lane) -> None:
 def test_no_second_canary_is_sent_while_one_is_out(lane: Lane) -> None:
     lane.seconds(20)
     assert len(lane.sent) == 1
+
+
+def test_a_long_queue_that_gets_shorter_is_not_stuck_and_one_that_does_not_is(lane: Lane) -> None:
+    OrmQ.objects.bulk_create(OrmQ(key="trading", payload="x", lock=lane.time.now()) for _ in range(20))
+    for _ in range(20):
+        assert lane.seconds(10) == ""
+        OrmQ.objects.filter(pk=OrmQ.objects.order_by("pk").values_list("pk", flat=True)[0]).delete()
+    assert len(lane.sent) == 1
+    assert "canary not executed" in lane.seconds(40)
+
+
+def test_a_lost_canary_is_sent_again_and_lost_ones_without_end_mean_stuck(lane: Lane) -> None:
+    lane.seconds(3)
+    OrmQ.objects.all().delete()
+    assert lane.seconds(3) == ""
+    assert len(lane.sent) == 2
+    for _ in range(13):
+        OrmQ.objects.all().delete()
+        reason = lane.seconds(3)
+    assert "canary not executed" in reason
 
 
 def test_busy_workers_are_not_stuck_but_the_run_of_a_dead_one_is_no_work(

@@ -116,7 +116,7 @@ class System:
             "FAULT_TOY_DIR": str(self.toys),
             "FAULT_ORCHESTRATOR": json.dumps(FAST if orchestrator is None else orchestrator),
             "TRADING_CANARY_S": "2",
-            "TRADING_CANARY_PATIENCE_S": "5",
+            "TRADING_CANARY_PATIENCE_S": "8",
             "PYTHONPATH": str(ROOT),
             **({"TRADING_DATABASE_URL": self.database.url} if self.database else {}),
             **environment,
