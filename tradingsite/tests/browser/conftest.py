@@ -173,6 +173,7 @@ def open_page(browser: Any) -> Iterator[Callable[..., Watched]]:
 
     def make(server: Server, *, width: int = 1280, height: int = 800, **options: Any) -> Watched:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        context.set_default_timeout(90_000)  # a busy machine is slow, not wrong
         context.add_init_script(_NOTE_VIOLATIONS)
         contexts.append(context)
         page = context.new_page()

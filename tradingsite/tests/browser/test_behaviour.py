@@ -10,7 +10,7 @@ import pytest
 
 from tradingsite.foundation.testkit import PASSWORD
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 Open = Callable[..., Any]
 

@@ -10,7 +10,7 @@ import pytest
 from tradingsite.foundation.testkit import PASSWORD
 from tradingsite.tests.browser.conftest import Server, _serve
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
