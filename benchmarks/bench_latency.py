@@ -81,7 +81,7 @@ def _ours(plan: Sequence[Due], folder: Path, command: Sequence[str], **more: str
     (folder / "offsets.json").write_text(json.dumps([[d.key, d.phase, d.workflow, d.at] for d in plan]))
     env = common.environment(folder / "var", "benchmarks.settings", **more)
     with Processes(folder) as processes:
-        program = [*command, "-m", "benchmarks.latency_ours", folder]
+        program = [*command, "-m", "benchmarks.latency_ours", str(folder)]
         process = processes.start("ours", program, env, group=True)
         try:
             code = process.wait(_span(plan) + 240)
@@ -101,7 +101,13 @@ def q2_scheduler(plan: Sequence[Due], folder: Path) -> Latencies:
         start = _planned(plan, folder, lead_s=8.0)
         env = _peer_environment(folder)
         database = folder / "peer.sqlite3"
-        command = [sys.executable, "-m", "benchmarks.peers.q2_scheduler", folder / "plan.json", database]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.peers.q2_scheduler",
+            str(folder / "plan.json"),
+            str(database),
+        ]
         processes.start("q2", command, env)
         return _collect(plan, start, folder, processes, patience_s=50.0)
 
@@ -112,7 +118,7 @@ def celery_beat(plan: Sequence[Due], folder: Path) -> Latencies:
     python = common.peer_python("celery", CELERY)
     port = common.free_port()
     env = _peer_environment(folder) | {"BENCH_REDIS": f"redis://127.0.0.1:{port}/0"}
-    celery = [python, "-m", "celery", "-A", "benchmarks.peers.celery_app"]
+    celery = [str(python), "-m", "celery", "-A", "benchmarks.peers.celery_app"]
     with Processes(folder) as processes:
         _planned(plan, folder, lead_s=0.0)
         redis = [
@@ -130,7 +136,7 @@ def celery_beat(plan: Sequence[Due], folder: Path) -> Latencies:
         processes.start("worker", [*celery, "worker", "-c", "2", "-l", "INFO"], env)
         _wait_for(lambda: " ready." in processes.log("worker", 50), processes, 60.0)
         start = _planned(plan, folder, lead_s=8.0)
-        beat = [*celery, "beat", "-s", folder / "beat", "--pidfile", folder / "beat.pid"]
+        beat = [*celery, "beat", "-s", str(folder / "beat"), "--pidfile", str(folder / "beat.pid")]
         processes.start("beat", beat, env | {"BENCH_BEAT": "1"})
         return _collect(plan, start, folder, processes)
 
@@ -147,7 +153,13 @@ def _apscheduler(plan: Sequence[Due], folder: Path, more: Sequence[Path]) -> Lat
     python = common.peer_python("apscheduler", APSCHEDULER)
     with Processes(folder) as processes:
         start = _planned(plan, folder, lead_s=6.0)
-        command = [python, "-m", "benchmarks.peers.apscheduler_app", folder / "plan.json", *more]
+        command = [
+            str(python),
+            "-m",
+            "benchmarks.peers.apscheduler_app",
+            str(folder / "plan.json"),
+            *map(str, more),
+        ]
         processes.start("apscheduler", command, _peer_environment(folder))
         return _collect(plan, start, folder, processes)
 

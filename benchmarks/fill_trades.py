@@ -35,6 +35,7 @@ class Trades:
         self.accounts = {row.asset_type: row for row in Account.objects.filter(is_demo=True)}
         self.instruments = [row for row in closes if row.asset_type in self.accounts]
         self.held = {row.pk: Holding() for row in self.instruments}
+        self.charts: dict[tuple[int, str, str], Any] = {}
 
     def make(self, count: int) -> int:
         """`count` trades, one order each. Returns an order."""
@@ -99,7 +100,7 @@ class Trades:
         return fill
 
     def _journals(self, fills: Sequence[Any]) -> None:
-        from assets.trading.models import Journal, JournalLine, LedgerAccount
+        from assets.trading.models import Journal, JournalLine
         from assets.trading.services import ledger
 
         journals = bulk(
@@ -117,13 +118,21 @@ class Trades:
             )  # fmt: skip
             for leg in ledger.trade_lines(trade):
                 if leg.amount:
-                    chart, _made = LedgerAccount.objects.get_or_create(
-                        account=fill.account, kind=leg.kind, asset=leg.asset
-                    )
+                    chart = self._chart(fill.account, leg.kind, leg.asset)
                     lines.append(JournalLine(journal=journal, ledger_account=chart, amount=leg.amount))
         bulk(JournalLine, lines)
         # The trigger checks every journal at this instant.
         Journal.objects.filter(pk__in=[journal.pk for journal in journals]).update(posted=True)
+
+    def _chart(self, account: Any, kind: str, asset: str) -> Any:
+        from assets.trading.models import LedgerAccount
+
+        key = (account.pk, kind, asset)
+        if key not in self.charts:
+            self.charts[key], _made = LedgerAccount.objects.get_or_create(
+                account=account, kind=kind, asset=asset
+            )
+        return self.charts[key]
 
     def _positions(self) -> None:
         from assets.trading.models import Position

@@ -38,7 +38,7 @@ def main(folder: Path) -> None:
     django.setup()
     call_command("migrate", verbosity=0, interactive=False)
     pks = _workflows(1 + max(due.workflow for due in plan))
-    manage = [sys.executable, common.ROOT / "manage.py"]
+    manage = [sys.executable, str(common.ROOT / "manage.py")]
     with Processes(folder) as processes:
         env = dict(os.environ)
         processes.start("loop", [*manage, "loop"], env)

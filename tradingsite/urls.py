@@ -5,6 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from tradingsite.foundation import api_resources
+from tradingsite.pages import accounts
 
 handler400 = "tradingsite.foundation.handlers.handler400"
 handler403 = "tradingsite.foundation.handlers.handler403"
@@ -15,5 +16,6 @@ urlpatterns = [
     path("", include("tradingsite.pages.urls")),
     path("api/", include("tradingsite.api_urls")),
     *api_resources.probes,
+    path(f"{settings.ADMIN_PATH}login/", accounts.admin_login),
     path(settings.ADMIN_PATH, admin.site.urls),
 ]

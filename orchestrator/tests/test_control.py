@@ -150,5 +150,5 @@ def test_an_operational_error_counts_as_unreadable(time, monkeypatch):
     def broken(*args, **kwargs):
         raise OperationalError("gone")
 
-    monkeypatch.setattr(ControlSwitch.objects, "filter", broken)
+    monkeypatch.setattr(control.statements, "values", broken)
     assert not control.entries_allowed()

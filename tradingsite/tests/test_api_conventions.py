@@ -114,12 +114,12 @@ def test_an_unreadable_switch_is_unavailable_not_running(
 ) -> None:
     from django.db import OperationalError
 
-    from orchestrator.models import ControlSwitch
+    from orchestrator.services import control
 
     def broken(*_args: Any, **_kwargs: Any) -> Any:
         raise OperationalError("no such table")
 
-    monkeypatch.setattr(ControlSwitch.objects, "filter", broken)
+    monkeypatch.setattr(control.statements, "values", broken)
     assert is_problem(api.get("/api/orchestrator/status"), 503, "switch-unreadable")
 
 

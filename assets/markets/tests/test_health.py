@@ -31,6 +31,13 @@ def test_fresh_late_and_closed_markets_are_in_order(monkeypatch: pytest.MonkeyPa
     assert found(monkeypatch, *rows) == []
 
 
-def test_some_stale_instruments_are_a_warning_and_all_of_them_critical(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [Row("A", "x", "stale"), Row("B", "x", "fresh"), Row("C", "y", "missing", None), Row("D", "y", "stale")]
+def test_some_stale_instruments_are_a_warning_and_all_of_them_critical(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = [
+        Row("A", "x", "stale"),
+        Row("B", "x", "fresh"),
+        Row("C", "y", "missing", None),
+        Row("D", "y", "stale"),
+    ]
     assert found(monkeypatch, *rows) == [("x", "warning", 1), ("y", "critical", 2)]

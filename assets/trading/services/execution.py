@@ -288,7 +288,12 @@ def _send_all(made: list[tuple[Draft, Order]], work: _Pass) -> ExecutionReport:
             denied[draft.denial.code] = denied.get(draft.denial.code, 0) + 1
             continue
         look = work.book.looks.get(order.instrument_id)
-        after = orders.send_order(order.pk, guard=work.ctx.guard, now=work.now, order=order, seen=look)
+        try:
+            after = orders.send_order(order.pk, guard=work.ctx.guard, now=work.now, order=order, seen=look)
+        except BaseException as e:
+            # This run may not act any more. What it has not sent must not be sent for it by recovery.
+            orders.abandon([row for other, row in made if other.denial is None], e)
+            raise
         if after.status in (Order.Status.EXPIRED, Order.Status.REJECTED):
             expired[after.status_code] = expired.get(after.status_code, 0) + 1
         else:

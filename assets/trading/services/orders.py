@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -230,6 +230,17 @@ def cancel_entries(*, actor: Actor, now: datetime, reason: str = "", account_id:
 def expire(order: Order, code: str) -> Order:
     """Close an order that is not (any more) at a venue. Raises ConcurrentChange."""
     return _apply(order, "expire", code=code)
+
+
+def abandon(made: Iterable[Order], error: BaseException) -> None:
+    """Expire those of a run's new orders that it has not sent, because `error` ended it."""
+    code = error.code if isinstance(error, DomainError) else "superseded"
+    for order in made:
+        try:
+            _apply(order, "expire", code=code)
+        except ConcurrentChange:
+            # Sent, or closed, before the run was ended.
+            continue
 
 
 def current(order: Order) -> Order:

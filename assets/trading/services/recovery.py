@@ -18,8 +18,10 @@ from assets.trading.market import look
 from assets.trading.models import Order
 from assets.trading.services import fills, orders
 from assets.trading.states import IN_DOUBT
+from orchestrator.models import Workflow
+from orchestrator.services import control
 from tradingsite.foundation import alerts, clock
-from tradingsite.foundation.errors import ConcurrentChange, Unavailable
+from tradingsite.foundation.errors import ConcurrentChange, Locked, Unavailable
 
 _GRACE = timedelta(seconds=10)
 """A younger new order is in the hands of a live worker."""
@@ -77,8 +79,25 @@ def _resume_new(order: Order, now: datetime, grace: timedelta) -> str:
     if moved:
         orders.expire(order, "price_moved")
         return "expired"
-    after = orders.send_order(order.pk, guard=orders.no_guard, now=now, order=order, seen=view)
+    try:
+        after = orders.send_order(order.pk, guard=_guard_of(order), now=now, order=order, seen=view)
+    except Locked:
+        # Its workflow was halted, or its entries were paused; the order is closed.
+        return "expired"
     return "expired" if after.status == Order.Status.EXPIRED else "sent"
+
+
+def _guard_of(order: Order) -> orders.Guarding:
+    """Its run is gone, but the workflow's standing still counts. An order made by hand has none."""
+    pk = Workflow.objects.filter(slug=order.intent.workflow_slug).values_list("pk", flat=True).first()
+    if pk is None:
+        return orders.no_guard
+    may = control.require_orders_allowed if order.intent.reduces else control.require_entries_allowed
+
+    def guard() -> None:
+        may(pk)
+
+    return guard
 
 
 def _resume_cancel(order: Order) -> str:

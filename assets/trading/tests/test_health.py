@@ -41,15 +41,13 @@ def test_a_sound_ledger_has_no_finding_and_a_broken_one_is_critical(monkeypatch:
     ("status", "age_s", "found"),
     [("unknown", 14, []), ("unknown", 16, ["in_doubt"]), ("sending", 16, ["in_doubt"]), ("new", 179, []), ("new", 181, ["not_sent"])],
 )  # fmt: skip
-def test_orders_without_an_answer_are_found_once_they_are_old_enough(status: str, age_s: int, found: list[str]) -> None:
+def test_orders_without_an_answer_are_found_once_they_are_old_enough(
+    status: str, age_s: int, found: list[str]
+) -> None:
     account, row = kit.account(), kit.instrument()
-    order = kit.order(account, row) if hasattr(kit, "order") else _order(account, row)
+    order = kit.order(account, row, now=NOW)
     Order.objects.filter(pk=order.pk).update(status=status, created_at=NOW - timedelta(seconds=age_s))
     assert [f.code for f in health.orders_have_answers(NOW)] == found
-
-
-def _order(account: Account, row: object) -> Order:
-    raise AssertionError("kit has no order")
 
 
 def test_a_halted_account_is_a_finding() -> None:

@@ -22,9 +22,13 @@ OVERLOAD = HostLoad(cpu=0.99, ram=0.97, queue_depth=40, queue_oldest_s=30.0, wor
 
 
 def kinds() -> tuple[WorkflowType, WorkflowType]:
-    holding: Any = lambda workflows, now: {v.pk: Exposure(open_positions=1, exposure_ratio=0.5) for v in workflows}  # noqa: E731
+    def holding(workflows: Any, now: Any) -> dict[int, Exposure]:
+        return {view.pk: Exposure(open_positions=1, exposure_ratio=0.5) for view in workflows}
+
     trader = testkit.toy_type("trader", base_s=BASE_S, exposure=holding)
-    research = testkit.toy_type("research", base_s=BASE_S, lane=Lane.MAINTENANCE, asset_type="", load_weight=2.0)
+    research = testkit.toy_type(
+        "research", base_s=BASE_S, lane=Lane.MAINTENANCE, asset_type="", load_weight=2.0
+    )
     return trader, research
 
 

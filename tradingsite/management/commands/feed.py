@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 TICK_S = 1.0
 LEASE_S = 10.0
 EQUITY_EVERY = timedelta(minutes=1)
-MUCH_HISTORY = 1000  # bars in one tick
+MUCH_HISTORY = 200  # bars in one tick; an ordinary one brings a bar or two of each instrument
 
 
 class Command(BaseCommand):

@@ -1,8 +1,11 @@
-"""F46 F47 F51: a wall clock that is wrong, jumps while everything runs, or was a day ahead when we came back."""
+"""F46 F47 F51: a wall clock that is wrong, jumps while everything runs, or was a day ahead when we came back.
+
+The clock of all our processes is shifted (toy.ShiftedClock). libfaketime would shift the libraries' too, but it breaks
+the timed waits of multiprocessing.
+"""
 
 from __future__ import annotations
 
-import ctypes.util
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -14,28 +17,12 @@ from tradingsite.tests.faults import harness
 from tradingsite.tests.faults.harness import System, report, wait_for
 
 
-def faketime_library() -> str:
-    found = [
-        *Path("/usr/lib").glob("*/faketime/libfaketime.so.1"),
-        *Path("/usr/lib/faketime").glob("libfaketime.so.1"),
-    ]
-    return str(found[0]) if found else (ctypes.util.find_library("faketime") or "")
-
-
-pytestmark = pytest.mark.skipif(
-    not faketime_library(), reason="needs libfaketime (Debian: apt-get install faketime)"
-)
-
-
 @pytest.fixture(scope="module")
 def warped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, Path]]:
     """A system whose wall clock follows a file; its monotonic clock is the machine's."""
     offset = tmp_path_factory.mktemp("clock") / "offset"
     set_clock(offset, 0)
-    with harness.system(
-        LD_PRELOAD=faketime_library(), FAKETIME_TIMESTAMP_FILE=str(offset), FAKETIME_NO_CACHE="1",
-        FAKETIME_DONT_FAKE_MONOTONIC="1", DONT_FAKE_MONOTONIC="1",
-    ) as made:  # fmt: skip
+    with harness.system(FAULT_CLOCK=str(offset)) as made:
         made.start()
         made.ask("switch", "start")
         made.recovers(90)
@@ -44,7 +31,7 @@ def warped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, P
 
 def set_clock(offset: Path, seconds: int) -> None:
     fresh = offset.with_suffix(".new")
-    fresh.write_text(f"{seconds:+d}s\n")
+    fresh.write_text(str(seconds))
     os.replace(fresh, offset)
 
 

@@ -10,7 +10,7 @@ import os
 import random
 import signal
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.apps import AppConfig
@@ -25,6 +25,7 @@ from orchestrator.plugins import (
     WorkflowType,
     register,
 )
+from tradingsite.foundation import clock
 
 FOLDER = Path(os.environ.get("FAULT_TOY_DIR", "/nonexistent"))
 DEADLINE_S = 12
@@ -109,11 +110,26 @@ def kind(key: str, lane: Lane, steps: tuple[TaskSpec, ...], every_s: int = 2) ->
     )  # fmt: skip
 
 
+class ShiftedClock(clock.RealClock):
+    """The wall clock, wrong by as many seconds as the file FAULT_CLOCK says at the moment."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def now(self) -> datetime:
+        try:
+            return super().now() + timedelta(seconds=float(self._path.read_text()))
+        except (OSError, ValueError):
+            return super().now()
+
+
 class ToyConfig(AppConfig):
     name = "tradingsite.tests.faults"
     label = "toy"
 
     def ready(self) -> None:
+        if path := os.environ.get("FAULT_CLOCK"):
+            clock.set_clock(ShiftedClock(Path(path)))
         steps = (TaskSpec(name="begin", run=begin), TaskSpec(name="act", run=act, idempotent=False))
         for key in ("toy_a", "toy_b"):
             register(kind(key, Lane.TRADING, steps))
