@@ -29,6 +29,7 @@ PAGE, FRAGMENT, UNCHANGED, API = "page", "fragment", "unchanged (204)", "API lis
 BUDGET_MS = {PAGE: 300.0, FRAGMENT: 100.0, UNCHANGED: 20.0, API: 300.0}
 QUERY_BUDGET = 15
 WARM_UP = 2
+CPU_ROUNDS = 3
 _NO_PAGE = ("backoffice/", "api/docs", "api/schema", "healthz", "readyz")
 _VERSION = re.compile(r"[?&](?:amp;)?v=([0-9a-f]{16})")
 _CONVERTER = re.compile(r"<(?:\w+:)?(\w+)>")
@@ -50,6 +51,10 @@ class Measured:
     path: str
     ms: list[float] = field(default_factory=list)
     queries: int | None = None
+    cpu_ms: float = (
+        0.0  # of one request in process, best of CPU_ROUNDS: hardly depends on what else the machine does
+    )
+    slowest_sql: str = ""
 
     def quantile(self, share: float) -> float:
         return percentile(self.ms, share)
@@ -79,7 +84,7 @@ def main() -> int:
         sessions = [sign_in(f"reader{i}") for i in range(40)]
         port = serve(processes, env)
         measured, skipped = measure(made, port, sessions, min(options.rounds, API_READS - WARM_UP - 2))
-        count_queries(measured, sessions[0])
+        look_inside(measured, sessions[0])
     say(report(measured, skipped))
     common.publish(
         figures(measured), options.json, {"addresses": [_row(m) for m in measured], "skipped": skipped}
@@ -226,8 +231,8 @@ def _times(browser: Browser, path: str, expected: int, rounds: int) -> list[floa
     return times
 
 
-def count_queries(measured: Sequence[Measured], session: str) -> None:
-    """Queries of one warm request through all middleware, in this process."""
+def look_inside(measured: Sequence[Measured], session: str) -> None:
+    """Queries and CPU time of warm requests through all middleware, in this process."""
     from django.conf import settings
     from django.db import connection
     from django.test import Client
@@ -240,6 +245,15 @@ def count_queries(measured: Sequence[Measured], session: str) -> None:
         with CaptureQueriesContext(connection) as queries:
             client.get(item.path)
         item.queries = len(queries)
+        slowest = max(queries.captured_queries, key=lambda query: float(query["time"]), default=None)
+        item.slowest_sql = f"{slowest['time']} s: {slowest['sql'][:600]}" if slowest else ""
+        item.cpu_ms = min(_cpu_ms(client, item.path) for _ in range(CPU_ROUNDS))
+
+
+def _cpu_ms(client: Any, path: str) -> float:
+    began = time.process_time()
+    client.get(path)
+    return (time.process_time() - began) * 1000
 
 
 # --- Output --------------------------------------------------------------------------------------------------
@@ -250,9 +264,9 @@ def _row(item: Measured) -> dict[str, Any]:
 
 
 def report(measured: Sequence[Measured], skipped: Mapping[str, int]) -> str:
-    lines = [f"\n{'kind':<16} {'p50 ms':>7} {'p95 ms':>7} {'queries':>7}  address"]
+    lines = [f"\n{'kind':<16} {'p50 ms':>7} {'p95 ms':>7} {'CPU ms':>7} {'queries':>7}  address"]
     lines += [
-        f"{m.kind:<16} {m.quantile(0.5):>7.1f} {m.quantile(0.95):>7.1f} {m.queries:>7}  {m.path}{'   OVER' if m.is_over else ''}"
+        f"{m.kind:<16} {m.quantile(0.5):>7.1f} {m.quantile(0.95):>7.1f} {m.cpu_ms:>7.1f} {m.queries:>7}  {m.path}{'   OVER' if m.is_over else ''}"
         for m in measured
     ]
     lines.append(

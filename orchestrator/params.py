@@ -41,7 +41,14 @@ def validate(schema: Sequence[Param], values: Mapping[str, Any]) -> dict[str, An
     for name in values:
         if name not in known:
             allowed = ", ".join(sorted(known)) or "-"
-            errors.append(_error(name, "unknown", _("%(name)s is not a parameter; known are: %(allowed)s.") % {"name": name, "allowed": allowed}))
+            errors.append(
+                _error(
+                    name,
+                    "unknown",
+                    _("%(name)s is not a parameter; known are: %(allowed)s.")
+                    % {"name": name, "allowed": allowed},
+                )
+            )
     clean: dict[str, Any] = {}
     for param in schema:
         value = values.get(param.name, param.default)
@@ -74,7 +81,9 @@ def _problem(param: Param, value: Any) -> str:
         return "" if isinstance(value, bool) else _("%(name)s must be true or false, was %(value)s.") % facts
     if param.kind == "choice":
         facts["allowed"] = ", ".join(param.choices)
-        return "" if value in param.choices else _("%(name)s must be one of %(allowed)s, was %(value)s.") % facts
+        return (
+            "" if value in param.choices else _("%(name)s must be one of %(allowed)s, was %(value)s.") % facts
+        )
     if param.kind == "symbols":
         ok = isinstance(value, (list, tuple)) and all(isinstance(item, str) and item for item in value)
         return "" if ok else _("%(name)s must be a list of instrument symbols, was %(value)s.") % facts

@@ -40,7 +40,9 @@ class CadenceBounds:
 
     def as_engine(self) -> Bounds:
         return Bounds(
-            min_s=self.minimum.total_seconds(), base_s=self.base.total_seconds(), max_s=self.maximum.total_seconds()
+            min_s=self.minimum.total_seconds(),
+            base_s=self.base.total_seconds(),
+            max_s=self.maximum.total_seconds(),
         )
 
 
@@ -124,7 +126,9 @@ class WorkflowType:
     observe: Callable[[Sequence[WorkflowView], datetime], Mapping[int, Conditions]] = _always_open
     exposure: Callable[[Sequence[WorkflowView], datetime], Mapping[int, Exposure]] = _nothing_at_stake
     deadline: timedelta = timedelta(seconds=90)  # a run older than this is stopped
-    expires_after: timedelta | None = None  # a queued run older than this is skipped as too late (None: 2 x base)
+    expires_after: timedelta | None = (
+        None  # a queued run older than this is skipped as too late (None: 2 x base)
+    )
     load_weight: float = 1.0
     replayable: bool = True  # False for work on the outside world, which a replay has none of
 
@@ -144,7 +148,9 @@ def register(workflow_type: WorkflowType) -> None:
     """Add a type. Raises ValueError when the key is taken by another one or the bounds are not ordered."""
     bounds = workflow_type.bounds
     if not timedelta(0) < bounds.minimum <= bounds.base <= bounds.maximum:
-        raise ValueError(f"{workflow_type.key}: bounds must satisfy 0 < minimum <= base <= maximum, were {bounds}")
+        raise ValueError(
+            f"{workflow_type.key}: bounds must satisfy 0 < minimum <= base <= maximum, were {bounds}"
+        )
     existing = _registry.get(workflow_type.key)
     if existing is not None and existing is not workflow_type:
         raise ValueError(f"Workflow type {workflow_type.key!r} is registered twice")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -63,7 +62,7 @@ class _Execution:
         self.changed = False
         self.summaries: dict[str, Any] = {}
         self.open_step: StepOutcome | None = None
-        self._cpu_at_start = time.process_time()
+        self._cpu_at_start = clock.current().cpu_s()
 
     def go(self) -> str:
         try:
@@ -170,7 +169,7 @@ class _Execution:
 
     def _outcome(self, code: str = "", detail: str = "") -> Outcome:
         return Outcome(
-            changed=self.changed, result=self.summaries, cpu_s=time.process_time() - self._cpu_at_start,
+            changed=self.changed, result=self.summaries, cpu_s=clock.current().cpu_s() - self._cpu_at_start,
             api_weight=self.api_weight, error_code=code, error_detail=detail, last_step=self.open_step,
         )  # fmt: skip
 

@@ -13,6 +13,7 @@ from assets.markets.services import gaps, retention
 from orchestrator import plugins
 from orchestrator.params import Param
 from orchestrator.plugins import CadenceBounds, Lane, Priority, RunContext, StepResult, TaskSpec, WorkflowType
+from tradingsite.foundation import services
 
 BACKFILL: Final = "data_backfill"
 PURGE: Final = "data_purge"
@@ -53,7 +54,9 @@ def purge(context: RunContext) -> StepResult:
         minute_days=int(context.params["minute_days"]), rejected_days=int(context.params["rejected_days"])
     )
     report = retention.purge(policy, now=context.now, guard=context.guard)
-    return StepResult(changed=report.deleted > 0, summary=report.as_summary())
+    # What the site itself collects: answers kept for repeated requests, throttle counters, ended sessions.
+    summary = {**report.as_summary(), **services.forget_old(context.now)}
+    return StepResult(changed=report.deleted > 0, summary=summary)
 
 
 _BACKFILL = WorkflowType(

@@ -14,7 +14,6 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import connection
-from django.db.models import OuterRef, Subquery
 
 from assets.markets.models import Instrument
 from assets.markets.series import CandleSeries
@@ -26,6 +25,7 @@ from assets.trading.models import Account, EquityPoint, Position
 from assets.trading.rates import Edge, Rates
 from orchestrator.engine.types import Exposure
 from orchestrator.plugins import WorkflowView
+from tradingsite.foundation import statements
 from tradingsite.foundation.money import to_decimal
 
 StopRatio = Callable[[CandleSeries, int, Mapping[str, Any]], float]
@@ -146,13 +146,13 @@ def _worth(account_id: int, now: datetime) -> tuple[float, str]:
     known = _equity.get(account_id)
     if known is not None and timedelta(0) <= now - known[0] < _EQUITY_FOR:
         return known[1], known[2]
-    newest = (
-        EquityPoint.objects.filter(account=OuterRef("pk"), at__lte=now).order_by("-at").values("equity")[:1]
-    )
-    account = Account.objects.annotate(worth=Subquery(newest)).get(pk=account_id)
-    worth = account.opening_balance if account.worth is None else to_decimal(account.worth)
-    _equity[account_id] = (now, float(worth), account.currency)
-    return float(worth), account.currency
+    (account,) = statements.values(Account, ("opening_balance", "currency"), "WHERE id = %s", (account_id,))
+    tail = "WHERE account_id = %s AND at <= %s ORDER BY at DESC LIMIT 1"
+    newest = statements.values(EquityPoint, ("equity",), tail, (account_id, statements.time_param(now)))
+    opening, currency = account
+    worth = float(newest[0][0] if newest else opening)
+    _equity[account_id] = (now, worth, currency)
+    return worth, currency
 
 
 def _rate(

@@ -11,6 +11,7 @@ from typing import Any
 
 from assets.trading.models import Fill, Order
 from assets.trading.states import OPEN
+from tradingsite.foundation import statements
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,8 +69,12 @@ def newest_at(
 
 def working_symbols(account_id: int) -> frozenset[str]:
     """Symbols in which the account has an order that may still fill."""
-    rows = Order.objects.filter(account_id=account_id, status__in=OPEN).order_by()
-    return frozenset(rows.values_list("instrument__symbol", flat=True))
+    marks = ", ".join(["%s"] * len(OPEN))
+    sql = (
+        "SELECT i.symbol FROM trading_order o JOIN markets_instrument i ON i.id = o.instrument_id "  # noqa: S608
+        f"WHERE o.account_id = %s AND o.status IN ({marks})"
+    )
+    return frozenset(symbol for (symbol,) in statements.rows(sql, (account_id, *OPEN)))
 
 
 def _signed(side: str, value: float) -> float:

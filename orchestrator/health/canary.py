@@ -45,9 +45,10 @@ def busy_workers(lane: str) -> int:
 
 def newest_ticket(lane: str) -> int:
     """The number of the newest bell of a lane; 0 when it is empty."""
-    return OrmQ.objects.filter(key=lane).aggregate(newest=Max("pk"))["newest"] or 0
+    newest: int | None = OrmQ.objects.filter(key=lane).aggregate(newest=Max("pk"))["newest"]
+    return newest or 0
 
 
 def waiting(lane: str, ticket: int) -> int:
     """How many bells up to `ticket` have not been dealt with."""
-    return OrmQ.objects.filter(key=lane, pk__lte=ticket).count()
+    return int(OrmQ.objects.filter(key=lane, pk__lte=ticket).count())

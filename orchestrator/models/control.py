@@ -53,7 +53,9 @@ class HealthEvent(models.Model):
         WARNING = "warning", _("warning")
         CRITICAL = "critical", _("critical")
 
-    component = models.CharField(max_length=64)  # database, queue, workers, loop, feed, clock, disk, memory, workflow
+    component = models.CharField(
+        max_length=64
+    )  # database, queue, workers, loop, feed, clock, disk, memory, workflow
     subject = models.CharField(max_length=120, blank=True)  # which one: lane, slug, instrument
     code = models.CharField(max_length=64)
     severity = models.CharField(max_length=12, choices=Severity)

@@ -34,7 +34,9 @@ class Run(models.Model):
     lane = models.CharField(max_length=16)
     priority = models.PositiveSmallIntegerField()
 
-    epoch = models.PositiveIntegerField(default=0)  # raised at every claim; a write with an older epoch is refused
+    epoch = models.PositiveIntegerField(
+        default=0
+    )  # raised at every claim; a write with an older epoch is refused
     attempts = models.PositiveSmallIntegerField(default=0)  # counted at claim
     enqueued_count = models.PositiveSmallIntegerField(default=0)
     planned_at = models.DateTimeField()
@@ -47,7 +49,9 @@ class Run(models.Model):
     expires_at = models.DateTimeField()  # not started by then: skipped as too late
     finished_at = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(max_length=120, blank=True)
-    code_version = models.CharField(max_length=16, blank=True)  # of the planner: a worker with other code refuses it
+    code_version = models.CharField(
+        max_length=16, blank=True
+    )  # of the planner: a worker with other code refuses it
 
     skip_reason = models.CharField(max_length=64, blank=True)
     error_code = models.CharField(max_length=64, blank=True)

@@ -41,7 +41,9 @@ class Workflow(models.Model):
     consecutive_failures = models.PositiveIntegerField(default=0)
     quarantined_until = models.DateTimeField(null=True, blank=True)
     quarantine_count = models.PositiveIntegerField(default=0)
-    consecutive_abandoned = models.PositiveIntegerField(default=0)  # runs in a row that lost their worker (poison)
+    consecutive_abandoned = models.PositiveIntegerField(
+        default=0
+    )  # runs in a row that lost their worker (poison)
     current_decision = models.ForeignKey(
         "orchestrator.Decision", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
@@ -92,4 +94,6 @@ class WorkflowRevision(models.Model):
     changed_at = models.DateTimeField()
 
     class Meta:
-        constraints = (models.UniqueConstraint(fields=("workflow", "version"), name="one_revision_per_version"),)
+        constraints = (
+            models.UniqueConstraint(fields=("workflow", "version"), name="one_revision_per_version"),
+        )

@@ -208,6 +208,17 @@ def test_a_stop_in_any_phase_lets_nothing_be_sent_after_it(time, monkeypatch, ph
     assert Workflow.objects.get().consecutive_failures == 0, "a stop is nobody's failure"
 
 
+def test_a_step_that_was_done_stays_done_when_the_next_may_not_start(time):
+    def stopping(context):
+        control.stop(ACTOR, time.now(), "between steps")
+        return StepResult(changed=True, summary={"n": 1})
+
+    answer, run = execute(time, stopping, testkit.do_nothing)
+    assert answer == "abandoned"
+    (step,) = run.steps.all()
+    assert (step.status, step.changed, step.summary) == ("succeeded", True, {"n": 1})
+
+
 def test_entries_are_not_allowed_to_a_run_that_starts_while_they_are_paused(time):
     seen = []
 

@@ -13,7 +13,7 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 
 from . import audit, transitions
-from .errors import Invalid, NotFound
+from .errors import ConcurrentChange, Invalid, NotFound
 from .jsonable import plain
 from .models import Alert, AlertEvent
 
@@ -82,12 +82,24 @@ def raise_alert(
 
 def resolve_alert(key: str, now: datetime) -> Alert | None:
     """Close the alert `key`; None when there is none open (saying twice that all is well does no harm)."""
-    alert = Alert.objects.filter(key=key).exclude(status=Alert.Status.RESOLVED).first()
-    if alert is None:
-        return None
-    return transitions.apply(
-        alert, "resolve", machine=MACHINE, now=now, event_model=AlertEvent, updates={"resolved_at": now}
-    )
+    for last in (False, False, True):
+        alert = Alert.objects.filter(key=key).exclude(status=Alert.Status.RESOLVED).first()
+        if alert is None:
+            return None
+        try:
+            return transitions.apply(
+                alert,
+                "resolve",
+                machine=MACHINE,
+                now=now,
+                event_model=AlertEvent,
+                updates={"resolved_at": now},
+            )
+        except ConcurrentChange:
+            # Acknowledged or escalated at this instant. The end of a run must not fail for that: look again.
+            if last:
+                raise
+    return None
 
 
 def acknowledge(pk: int, actor: audit.Actor, now: datetime) -> Alert:

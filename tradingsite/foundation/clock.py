@@ -16,11 +16,17 @@ from django.db import connections
 
 
 class Clock(Protocol):
-    """Something that knows the time: aware UTC for people, a monotonic float (seconds) for durations."""
+    """Something that knows the time: aware UTC for people, a monotonic float (seconds) for durations.
+
+    `cpu_s` is the processor time this process has used; where time is made up, work costs nothing, or a replay would
+    learn from the speed of the machine it happens to run on.
+    """
 
     def now(self) -> datetime: ...
 
     def monotonic(self) -> float: ...
+
+    def cpu_s(self) -> float: ...
 
 
 C = TypeVar("C", bound=Clock)
@@ -42,6 +48,9 @@ class RealClock:
     def monotonic(self) -> float:
         return time.monotonic()
 
+    def cpu_s(self) -> float:
+        return time.process_time()
+
 
 class FixedClock:
     """A clock that stands still at `at` (tests)."""
@@ -55,6 +64,9 @@ class FixedClock:
     def monotonic(self) -> float:
         return self._at.timestamp()
 
+    def cpu_s(self) -> float:
+        return 0.0
+
 
 class VirtualClock:
     """A clock moved by its owner (replay, tests); it never goes back."""
@@ -67,6 +79,9 @@ class VirtualClock:
 
     def monotonic(self) -> float:
         return self._at.timestamp()
+
+    def cpu_s(self) -> float:
+        return 0.0
 
     def advance_to(self, at: datetime) -> datetime:
         """Move to `at` and return it. Raises ValueError when that is in the past."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
+
+from django.db import connection, transaction
 
 Check: TypeAlias = Callable[[datetime], list[str]]
 
@@ -38,7 +41,16 @@ def codes() -> tuple[str, ...]:
 
 
 def run(now: datetime, only: tuple[str, ...] = ()) -> tuple[InvariantResult, ...]:
-    """Run all checks, or those named. A check that raises counts as broken: unknown is not ok."""
+    """Run all checks, or those named. A check that raises counts as broken: unknown is not ok.
+
+    All of them see the database as it is at one instant; what a running system writes meanwhile would look like a
+    contradiction.
+    """
+    with _one_instant():
+        return tuple(_run(now, only))
+
+
+def _run(now: datetime, only: tuple[str, ...]) -> list[InvariantResult]:
     results = []
     for code in codes():
         if only and code not in only:
@@ -50,4 +62,25 @@ def run(now: datetime, only: tuple[str, ...] = ()) -> tuple[InvariantResult, ...
             except Exception as error:  # noqa: BLE001 - a checker that fails must be reported as a broken invariant
                 violations.append(f"{title}: the check itself failed: {type(error).__name__}: {error}")
         results.append(InvariantResult(code=code, title=_checks[code][0][0], violations=tuple(violations)))
-    return tuple(results)
+    return results
+
+
+@contextmanager
+def _one_instant() -> Iterator[None]:
+    """A read snapshot. Readers block nobody: SQLite's log keeps it, PostgreSQL's rows have versions."""
+    if connection.in_atomic_block:
+        yield
+        return
+    is_sqlite = connection.vendor == "sqlite"
+    mode = getattr(connection, "transaction_mode", None)
+    if is_sqlite:
+        connection.transaction_mode = "DEFERRED"  # IMMEDIATE would keep writers waiting
+    try:
+        with transaction.atomic():
+            if not is_sqlite:
+                with connection.cursor() as cursor:
+                    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            yield
+    finally:
+        if is_sqlite:
+            connection.transaction_mode = mode

@@ -40,7 +40,11 @@ def role_of(user: Any) -> Role:
         return Role.NONE
     if user.is_superuser:
         return Role.ADMIN
-    profile = UserProfile.objects.filter(user_id=user.pk).first() if not _loaded(user) else getattr(user, "profile", None)
+    profile = (
+        UserProfile.objects.filter(user_id=user.pk).first()
+        if not _loaded(user)
+        else getattr(user, "profile", None)
+    )
     return parse(profile.role) if profile is not None else Role.VIEWER
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from importlib import import_module
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -88,9 +89,10 @@ def change_preferences(
 
 
 def forget_old(now: datetime) -> dict[str, int]:
-    """Housekeeping: delete counters and idempotency records that are over; how many of each."""
+    """Housekeeping: delete ended sessions, counters and idempotency records that are over; how many of the latter."""
     from .api import idempotency, throttles  # loads the REST framework, which most processes do without
 
+    import_module(django_settings.SESSION_ENGINE).SessionStore.clear_expired()
     return {
         "idempotency_records": idempotency.forget_old(),
         "throttle_buckets": throttles.forget_old(),

@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 pytestmark = pytest.mark.django_db
-PASSWORD = "correct horse battery staple"  # noqa: S105 - guards nothing
+PASSWORD = "correct horse battery staple"
 
 
 def _user(*, is_staff: bool) -> Any:

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.contrib.sessions.models import Session
 
 from assets.markets import maintenance
 from assets.markets.feeds.base import FeedError
@@ -11,6 +12,8 @@ from assets.markets.services import calendar_days, candles, gaps, retention
 from assets.markets.testkit.bars import make_instrument, walk
 from orchestrator import params, plugins
 from orchestrator.plugins import Lane, RunContext
+from tradingsite.foundation import clock
+from tradingsite.foundation.api import throttles
 
 from .conftest import NOW, START
 
@@ -146,3 +149,18 @@ def test_the_purge_forgets_old_fine_bars_and_old_refusals_in_portions():
     assert Candle.objects.filter(timeframe="1m").count() == 250
     assert Candle.objects.filter(timeframe="1h").count() == 20
     assert maintenance.purge(context("data_purge", minute_days=30)).changed is False
+
+
+def test_the_purge_also_forgets_counters_answers_and_sessions_that_are_over():
+    with clock.use(clock.FixedClock(NOW)):
+        throttles.take("old", 1)
+        Session.objects.create(
+            session_key="over", session_data="", expire_date=datetime(2000, 1, 1, tzinfo=UTC)
+        )
+        Session.objects.create(
+            session_key="good", session_data="", expire_date=datetime(2999, 1, 1, tzinfo=UTC)
+        )
+    with clock.use(clock.FixedClock(NOW + timedelta(days=1))):
+        result = maintenance.purge(context("data_purge", now=NOW + timedelta(days=1)))
+    assert result.summary["throttle_buckets"] == 1 and result.changed is False
+    assert list(Session.objects.values_list("session_key", flat=True)) == ["good"]

@@ -39,9 +39,7 @@ def test_no_order_of_a_refused_batch_is_sent_by_recovery(at: datetime) -> None:
 
     targets = [Target(symbol=symbol, weight=0.1, reasons=()) for symbol in symbols]
     with pytest.raises(Locked):
-        execution.execute_targets(
-            ctx=kit.context(at, guard=refuse), account=account, targets=targets, now=at
-        )
+        execution.execute_targets(ctx=kit.context(at, guard=refuse), account=account, targets=targets, now=at)
     assert _statuses() == {("expired", "superseded")} and Order.objects.count() == 3
     assert _recover(at).sent == 0
 

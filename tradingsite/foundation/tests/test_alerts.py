@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.utils.translation import gettext_lazy as _
 
-from tradingsite.foundation import alerts, audit, selectors
+from tradingsite.foundation import alerts, audit, selectors, transitions
 from tradingsite.foundation.errors import Invalid, NotFound
 from tradingsite.foundation.models import Alert, AlertEvent, AuditEvent
 from tradingsite.foundation.transitions import IllegalTransition
@@ -161,3 +161,19 @@ def test_lists_filter_search_and_put_the_worst_first(at: datetime) -> None:
     assert selectors.open_alert_counts() == {"info": 1, "warning": 0, "critical": 1}
     with pytest.raises(NotFound):
         selectors.alert(0)
+
+
+@pytest.mark.django_db
+def test_resolving_while_a_person_acknowledges_does_not_fail(
+    at: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alert, apply = raise_(at), transitions.apply
+
+    def late(row: Any, event: str, **values: Any) -> Any:
+        if event == "resolve" and row.status == "open":
+            alerts.acknowledge(row.pk, BOB, at)
+        return apply(row, event, **values)
+
+    monkeypatch.setattr(transitions, "apply", late)
+    resolved = alerts.resolve_alert(alert.key, at)
+    assert resolved is not None and (resolved.status, resolved.acknowledged_by) == ("resolved", "bob")

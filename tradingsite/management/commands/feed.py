@@ -14,10 +14,12 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from assets.markets import feeds, pump
 from assets.trading.services import equity, matching, orders
+from orchestrator.engine.types import Switch
 from orchestrator.process import memory
 from orchestrator.process.pulse import Pulse
-from orchestrator.services import beats, leases
-from tradingsite.foundation import clock
+from orchestrator.services import beats, control, leases
+from tradingsite.foundation import audit, clock
+from tradingsite.foundation.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ class Pipeline:
         try:
             close_old_connections()
             self._work(clock.now())
-        except (DatabaseError, InterfaceError) as error:
+        except (DatabaseError, InterfaceError, Unavailable) as error:
             self.epoch = None
             # What it had in hand was not stored: a new one asks the database where to go on.
             self.feed = feeds.get(settings.TRADING_FEED)
@@ -72,8 +74,10 @@ class Pipeline:
         if not self._is_leader():
             self.beater.beat(now, {"standby": True})
             return
+        self._keep_the_stop(now)
         report = pump.pump(self.feed, now)
         self._tidy(report)
+        self._keep_the_stop(now)  # the venue may have kept us waiting
         orders.recover(now)
         matching.match(now)
         if now >= self.next_equity_at:
@@ -82,6 +86,11 @@ class Pipeline:
         self.beater.beat(
             now, {"feed": settings.TRADING_FEED, "batches": report.batches, "errors": len(report.errors)}
         )
+
+    def _keep_the_stop(self, now: datetime) -> None:
+        """After a stop what rests at a venue must not open risk any more; exits stay."""
+        if control.current().position is Switch.STOPPED:
+            orders.cancel_entries(actor=audit.system("kill switch"), now=now, reason="stopped")
 
     def _tidy(self, report: pump.PumpReport) -> None:
         """The first start brings years of history at once; afterwards a tenth of that memory is enough."""

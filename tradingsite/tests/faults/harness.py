@@ -24,13 +24,14 @@ from typing import Any
 
 import psutil
 
+from tradingsite.tests.faults.databases import SERVER, Database
+
 ROOT = Path(__file__).resolve().parents[3]
 SLACK = float(
     os.environ.get("FAULT_SLACK", "1")
 )  # on a machine that is busy with other things, times are stretched
 FAST = {"run_lease_s": 6, "heartbeat_s": 2, "sweep_s": 1, "requeue_s": 3, "deadline_grace_s": 3}
 RECOVERY_S = 45.0
-SERVER = os.environ.get("TRADING_TEST_DATABASE_URL", "")  # "" is SQLite
 _furnished: dict[str, str] = {}  # server -> directory or database to copy
 
 
@@ -340,29 +341,6 @@ def _title(process: psutil.Process) -> str:
         return ""
 
 
-class Database:
-    """A database of its own on a PostgreSQL server."""
-
-    def __init__(self, server: str, name: str, template: str = "template1") -> None:
-        import psycopg
-
-        self.server, self.name = server, name.replace("-", "_").lower()
-        with psycopg.connect(server, autocommit=True) as link:
-            link.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
-            link.execute(f'CREATE DATABASE "{self.name}" TEMPLATE "{template}"')
-        head, _, query = server.partition("?")
-        self.url = f"{head.rpartition('/')[0]}/{self.name}" + (f"?{query}" if query else "")
-
-    def drop(self) -> None:
-        import psycopg
-
-        try:
-            with psycopg.connect(self.server, autocommit=True) as link:
-                link.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
-        except psycopg.OperationalError:
-            return  # its server is gone with it
-
-
 @contextmanager
 def system(**options: Any) -> Iterator[System]:
     made = System(**options)
@@ -373,28 +351,6 @@ def system(**options: Any) -> Iterator[System]:
         raise
     finally:
         made.close()
-
-
-@contextmanager
-def held_database(made: System) -> Iterator[None]:
-    """Nobody else can write (SQLite), or touch runs, orders and the switch (PostgreSQL), inside the block."""
-    if made.database is None:
-        import sqlite3
-
-        link = sqlite3.connect(made.folder / "var" / "db.sqlite3", timeout=60, isolation_level=None)
-        link.execute("BEGIN IMMEDIATE")
-    else:
-        import psycopg
-
-        link = psycopg.connect(made.database.url)  # type: ignore[assignment]
-        link.execute(
-            "LOCK TABLE orchestrator_run, orchestrator_controlswitch, orchestrator_lease IN ACCESS EXCLUSIVE MODE"
-        )
-    try:
-        yield
-    finally:
-        link.rollback()
-        link.close()
 
 
 def report(name: str, **figures: Any) -> None:

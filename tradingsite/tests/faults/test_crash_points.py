@@ -33,7 +33,7 @@ def test_dying_at_a_crash_point_breaks_no_invariant(market: System, point: str) 
     market.launch(CRASH_AT=f"{point}:3" if point not in ("mid_fill", "before_claim") else point)
     wait_for(lambda: "workers-maintenance started" in market.say(mark), 60, "it starts")
     market.ask("switch", "start")
-    limit = 150 if point == "mid_fill" else 90  # paper orders meet the next minute's bar
+    limit = 300 if point == "mid_fill" else 90  # paper orders meet the next minute's bar
     wait_for(lambda: deaths(market, mark) >= 2, limit, f"two deaths at {point}")
     market.power_cut()
     reset(market)

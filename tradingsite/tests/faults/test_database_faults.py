@@ -12,14 +12,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tradingsite.tests.faults.harness import SERVER, System, held_database, report, wait_for
+from tradingsite.tests.faults.databases import SERVER, held_database
+from tradingsite.tests.faults.harness import System, report, wait_for
 
 
 def test_a_database_locked_for_half_a_minute_delays_but_breaks_nothing(running: System) -> None:
     mark = len(running.say())
     seen: Counter[int] = Counter()
     longest = 0.0
-    with held_database(running):
+    with held_database(running.folder, running.database):
         until = time.monotonic() + 30
         while time.monotonic() < until:
             began = time.monotonic()

@@ -13,7 +13,8 @@ import pytest
 
 from tradingsite.tests.faults import harness
 from tradingsite.tests.faults.conftest import make_whole
-from tradingsite.tests.faults.harness import SLACK, System, held_database, report, wait_for
+from tradingsite.tests.faults.databases import held_database
+from tradingsite.tests.faults.harness import SLACK, System, report, wait_for
 
 SEED = int(os.environ.get("FAULT_SEED", "1"))
 TRIALS = int(os.environ.get("STOP_TRIALS", "8"))
@@ -82,7 +83,7 @@ def test_a_stop_needs_no_queue(trading: System) -> None:
 
 
 def test_the_halt_file_stops_while_the_database_is_locked(trading: System) -> None:
-    with held_database(trading):
+    with held_database(trading.folder, trading.database):
         Path(trading.folder / "var" / "HALT").touch()
         written = time.clock_gettime(time.CLOCK_REALTIME)
         time.sleep(4)
