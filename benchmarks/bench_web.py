@@ -51,9 +51,7 @@ class Measured:
     path: str
     ms: list[float] = field(default_factory=list)
     queries: int | None = None
-    cpu_ms: float = (
-        0.0  # of one request in process, best of CPU_ROUNDS: hardly depends on what else the machine does
-    )
+    cpu_ms: float = 0.0  # one request in process, best of a few: little disturbed by other programs
     slowest_sql: str = ""
 
     def quantile(self, share: float) -> float:

@@ -10,10 +10,12 @@ from django.utils.translation import gettext_lazy as _
 
 from assets.trading import invariants
 from assets.trading.models import Account, Order
+from assets.trading.services import rebuild
 from assets.trading.states import IN_DOUBT
 from orchestrator.health import checks
 from orchestrator.health.findings import Finding
 from tradingsite.foundation import alerts, clock
+from tradingsite.foundation.invariants import one_instant
 
 _LEDGER_EVERY_S: Final = 60.0
 _DOUBT_AFTER: Final = timedelta(seconds=15)
@@ -40,6 +42,14 @@ class LedgerCheck:
                 component="ledger", code="unbalanced", severity="critical",
                 detail={"count": len(self._violations), "first": self._violations[0]},
             )  # fmt: skip
+
+
+def _wrong_positions() -> list[str]:
+    """Stored positions that do not follow from their fills. No venue is asked: the loop must not wait for one."""
+    return [
+        f"{item.symbol} is stored as {item.stored.quantity}, not {item.derived.quantity}."
+        for item in rebuild.compare()
+    ]
 
 
 def orders_have_answers(now: datetime) -> Iterator[Finding]:

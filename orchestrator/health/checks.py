@@ -55,6 +55,7 @@ class ClockWatch:
 
 def measure(now: datetime, clock_watch: ClockWatch) -> Facts:
     """Everything the system knows about itself, in about six short queries."""
+    jump_s = clock_watch.jump_s(clock.now())  # both clocks in one breath: `now` may be seconds old by now
     began = clock.monotonic()
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
@@ -67,7 +68,7 @@ def measure(now: datetime, clock_watch: ClockWatch) -> Facts:
         processes=[_process(beat, now) for beat in beats if beat.role != "canary"],
         queue_oldest_s=oldest,
         queue_depth=depth,
-        clock_jump_s=clock_watch.jump_s(now),
+        clock_jump_s=jump_s,
         disk_free_mb=shutil.disk_usage(settings.VAR_DIR).free / 1e6,
         ram_ratio=psutil.virtual_memory().percent / 100,
         workflows=_workflows(now),

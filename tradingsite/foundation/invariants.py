@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from django.db import connection, transaction
 
@@ -46,7 +46,7 @@ def run(now: datetime, only: tuple[str, ...] = ()) -> tuple[InvariantResult, ...
     All of them see the database as it is at one instant; what a running system writes meanwhile would look like a
     contradiction.
     """
-    with _one_instant():
+    with one_instant():
         return tuple(_run(now, only))
 
 
@@ -66,15 +66,16 @@ def _run(now: datetime, only: tuple[str, ...]) -> list[InvariantResult]:
 
 
 @contextmanager
-def _one_instant() -> Iterator[None]:
+def one_instant() -> Iterator[None]:
     """A read snapshot. Readers block nobody: SQLite's log keeps it, PostgreSQL's rows have versions."""
     if connection.in_atomic_block:
         yield
         return
     is_sqlite = connection.vendor == "sqlite"
+    link: Any = connection
     mode = getattr(connection, "transaction_mode", None)
     if is_sqlite:
-        connection.transaction_mode = "DEFERRED"  # IMMEDIATE would keep writers waiting
+        link.transaction_mode = "DEFERRED"  # IMMEDIATE would keep writers waiting
     try:
         with transaction.atomic():
             if not is_sqlite:
@@ -83,4 +84,4 @@ def _one_instant() -> Iterator[None]:
             yield
     finally:
         if is_sqlite:
-            connection.transaction_mode = mode
+            link.transaction_mode = mode
