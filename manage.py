@@ -11,16 +11,15 @@ def main() -> None:
         from django.core.management import execute_from_command_line
     except ImportError as e:
         raise SystemExit("Django is not installed here. Run: make setup") from e
-    from django.core.exceptions import ImproperlyConfigured
-
     from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
 
     try:
         settings.INSTALLED_APPS  # noqa: B018 - reads the settings: a wrong variable is told in one sentence
     except ImproperlyConfigured as error:
         if "--traceback" in sys.argv:
             raise
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         raise SystemExit(2) from None
     execute_from_command_line(sys.argv)
 

@@ -139,6 +139,7 @@ def _answer(plan: Sequence[Due], pks: Sequence[int], start: float) -> dict[str, 
     from orchestrator.models import Decision, Run
 
     ms: dict[str, list[float]] = {BURST: [], SPREAD: []}
+    planned: dict[str, list[float]] = {BURST: [], SPREAD: []}
     missing, moved = 0, 0
     for due in plan:
         at = datetime.fromtimestamp(start + due.at, UTC)
@@ -157,10 +158,16 @@ def _answer(plan: Sequence[Due], pks: Sequence[int], start: float) -> dict[str, 
         promised = at if decision is None or decision.next_run_at is None else decision.next_run_at
         if abs((promised - at).total_seconds()) > 0.05:
             moved, promised = moved + 1, at
+        planned[due.phase].append((run.slot_at - promised).total_seconds() * 1000)
         ms[due.phase].append((run.started_at - promised).total_seconds() * 1000)
     remarks = [f"{missing} of {len(plan)} did not start"] if missing else []
     if moved:
         remarks.append(f"{moved} had no decision in force that said so; counted from the instant itself")
+    remarks += [
+        f"{phase}: planned after {common.percentile(values, 0.5):.0f} / {common.percentile(values, 0.95):.0f} ms (p50 / p95)"
+        for phase, values in planned.items()
+        if values
+    ]
     statuses = sorted(set(Run.objects.values_list("status", flat=True)))
     if statuses != ["succeeded"]:
         remarks.append(f"runs ended as {', '.join(statuses)}")

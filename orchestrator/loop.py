@@ -83,9 +83,7 @@ class Loop:
         enqueue: runs.Ring = runs.ring,
         monitor: Callable[[datetime], object] | None = None,
     ) -> None:
-        """`enqueue` tells workers about queued runs (their ids). The leader calls `monitor` after each sweep.
-        `explain_budget_s` is how long a tick may spend on counterfactuals; what is left is done in later ticks, 0 does
-        without."""
+        """`enqueue` tells workers about queued runs (their ids). The leader calls `monitor` after each sweep."""
         self.holder = holder
         self._probe, self._ring, self._monitor = probe, enqueue, monitor
         self._epoch: int | None = None

@@ -41,4 +41,6 @@ class Decision(models.Model):
         indexes = (
             models.Index(fields=("workflow", "-decided_at"), name="decision_recent"),
             models.Index(fields=("-decided_at", "-id"), name="decision_timeline"),
+            # Polled pages ask "anything new?" by the newest of these, every few seconds.
+            models.Index(fields=("-last_seen_at",), name="decision_last_seen"),
         )

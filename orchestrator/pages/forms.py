@@ -102,14 +102,19 @@ def param_fields(row: WorkflowRow, posted: Mapping[str, str], errors: Mapping[st
 def _as_typed(param: Param, value: Any) -> str:
     if param.kind == "symbols":
         return "\n".join(str(item) for item in value or ())
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return _plain(value) if isinstance(value, float) else str(value)
+
+
+def _plain(value: float) -> str:
+    """Every digit, as a person writes it: `:g` would say 1e+08, and round what the form saves again."""
+    return f"{Decimal(repr(value)).normalize():f}"
 
 
 def _range(param: Param) -> str:
     if param.minimum is None and param.maximum is None:
         return ""
-    low = "−∞" if param.minimum is None else f"{param.minimum:g}"
-    high = "∞" if param.maximum is None else f"{param.maximum:g}"
+    low = "−∞" if param.minimum is None else _plain(float(param.minimum))
+    high = "∞" if param.maximum is None else _plain(float(param.maximum))
     default = _as_typed(param, param.default)
     return _("From %(low)s to %(high)s; default %(default)s.") % {
         "low": low,

@@ -77,6 +77,7 @@ class Order(models.Model):
         indexes = (
             models.Index(fields=("status", "account"), name="order_working"),
             models.Index(fields=("-created_at", "-id"), name="order_timeline"),
+            models.Index(fields=("-finished_at",), name="order_finished"),
         )
         constraints = (
             models.UniqueConstraint(

@@ -92,8 +92,8 @@ def check(proposal: Proposal, standing: Standing, look: Look) -> Denial | None:
         _switches(proposal, standing)
         or _market(look)
         or _filters(proposal)
-        or _rate(standing)
-        or (None if proposal.reduces else _entry(proposal, standing))
+        # The breaker stops what adds risk; a rebalance with many sales must never lock positions in.
+        or (None if proposal.reduces else _rate(standing) or _entry(proposal, standing))
     )
 
 

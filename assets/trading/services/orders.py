@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Q
-
 from assets.trading import brokers, conf
 from assets.trading.brokers.base import Accepted, OrderRequest, Rejected, Unknown
 from assets.trading.market import Look, look, rules_of
@@ -103,7 +101,7 @@ def _refusal(order: Order, seen: Look | None, now: datetime) -> str:
         return e.code
     if not state.orders_allowed:
         return "stopped"
-    if not state.entries_allowed and not order.intent.reduces:
+    if not order.intent.reduces and not _may_enter(order, state):
         return "entries_paused"
     # Fresh from the database: somebody may have halted the account since the gate.
     account_state = Account.objects.filter(pk=order.account_id).values_list("state", flat=True).first()
@@ -115,6 +113,14 @@ def _refusal(order: Order, seen: Look | None, now: datetime) -> str:
     if not view.is_open:
         return "market_closed"
     return "" if view.usable else "data_stale"
+
+
+def _may_enter(order: Order, state: control.ControlState) -> bool:
+    """The switch and the workflow, as they are now: both may have been paused while the run was under way."""
+    if not state.entries_allowed:
+        return False
+    run = order.intent.run
+    return run is None or control.entries_allowed(run.workflow_id)
 
 
 def _place(order: Order) -> Accepted | Rejected | Unknown:
@@ -266,19 +272,6 @@ def recover(now: datetime) -> RecoveryReport:
     from assets.trading.services import recovery
 
     return recovery.recover(now)
-
-
-def expire_stale(now: datetime) -> int:
-    """Expire orders that were never sent and are too old to be. Returns how many."""
-    old = Q(created_at__lt=now - conf.NEW_ORDER_MAX_AGE) | Q(intent__valid_until__lte=now)
-    count = 0
-    for order in Order.objects.filter(old, status="new").select_related("intent", "account", "instrument"):
-        try:
-            _apply(order, "expire", code="too_old")
-            count += 1
-        except ConcurrentChange:
-            continue
-    return count
 
 
 def working(account_id: int | None = None) -> list[Order]:

@@ -134,7 +134,6 @@ def test_paper_recovery_closes_what_never_reached_the_book(at: datetime) -> None
     kit.order(account, row, now=at - timedelta(seconds=1), key="d")
     report = orders.recover(at)
     assert (report.expired, report.open, report.sent) == (1, 1, 1)
-    assert orders.expire_stale(at + timedelta(minutes=10)) == 1
 
 
 @pytest.mark.django_db

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal as D
 
 import pytest
 
 from assets.trading.models import Order
-from assets.trading.services import execution, recovery
+from assets.trading.services import execution, matching, recovery
 from assets.trading.targets import Target
 from assets.trading.tests import kit
 from orchestrator.models import Workflow
@@ -72,3 +73,31 @@ def test_recovery_asks_the_workflow_of_an_order_before_sending_it(
     assert (report.sent, report.expired) == (sent, 1 - sent)
     assert _statuses() == ({("accepted", "")} if sent else {("expired", "workflow-locked")})
     assert Order.objects.get().quantity == D(1)
+
+
+@pytest.mark.parametrize(("weight", "sent"), [(0.1, 0), (0.0, 1)])
+def test_entries_paused_while_the_run_is_under_way_stop_its_entries_and_no_exit(
+    at: datetime, weight: float, sent: int
+) -> None:
+    kit.switch()
+    account, coin = kit.account(), kit.instrument()
+    kit.bars(coin, at - 5 * kit.MINUTE, [100.0] * 10)
+    if not sent:
+        context = kit.context(at)
+    else:  # something to sell
+        execution.execute_targets(
+            ctx=(context := kit.context(at)),
+            account=account, targets=[Target(symbol="AAABBB", weight=0.1, reasons=())], now=at,
+        )  # fmt: skip
+        with clock.use(clock.FixedClock(at + 2 * kit.MINUTE)):
+            matching.match(at + 2 * kit.MINUTE)
+    Workflow.objects.update(entries_paused=True)  # after the run asked whether entries are allowed
+    before = Order.objects.exclude(status="expired").count()
+    now = at + (3 * kit.MINUTE if sent else timedelta(0))
+    with clock.use(clock.FixedClock(now)):
+        report = execution.execute_targets(
+            ctx=replace(context, run_id=kit.run(now).pk) if sent else context,
+            account=account, targets=[Target(symbol="AAABBB", weight=weight, reasons=())], now=now,
+        )  # fmt: skip
+    assert report.sent == sent
+    assert Order.objects.exclude(status="expired").count() == before + sent

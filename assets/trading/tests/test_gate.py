@@ -60,7 +60,7 @@ def test_an_ordinary_order_passes() -> None:
         ({"entries_allowed": False}, "entries_paused", ""),
         ({"account_state": "halted"}, "account_halted", "account_halted"),
         ({"account_state": "reducing"}, "account_reducing", ""),
-        ({"orders_last_minute": 10}, "order_rate", "order_rate"),
+        ({"orders_last_minute": 10}, "order_rate", ""),
         ({"orders_last_minute": 9}, "", ""),
         ({"equity": D(0)}, "no_equity", ""),
     ],

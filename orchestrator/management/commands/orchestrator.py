@@ -54,13 +54,13 @@ class Command(JsonCommand):
 
     def _status(self) -> int:
         document = cli.status(clock.now())
-        switch, leader = document["switch"], document["leader"]
+        switch, leader, next_run = document["switch"], document["leader"], document["next_run_at"]
         lines = [
             f"switch      {switch['position']}" + (f" ({switch['reason']})" if switch.get("reason") else ""),
             f"leader      {leader['holder'] if leader else 'nobody'}",
             f"workflows   {_counts(document['workflows'])}, {document['quarantined']} quarantined",
             f"open runs   {_counts(document['open_runs'])}",
-            f"next run    {document['next_run_at'] or '-'}",
+            f"next run    {next_run.isoformat(timespec='seconds') if next_run else '-'}",
         ]
         if document["processes"]:
             rows = [

@@ -87,8 +87,8 @@ class Command(JsonCommand):
                 row["slug"],
                 row["asset_type"] or "-",
                 row["status"],
-                row["interval_s"],
-                row["next_run_at"],
+                row["interval_s"] and round(row["interval_s"]),
+                row["next_run_at"] and row["next_run_at"].isoformat(timespec="seconds"),
                 row["last_result"] or "-",
             )
             for row in rows
