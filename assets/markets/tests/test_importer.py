@@ -29,7 +29,7 @@ def lines_of(bars, stamp=lambda ts: str(np.datetime64(ts, "s")) + "Z") -> list[s
 def write(path: Path, lines: list[str], header: str = HEADER) -> Path:
     text = "\n".join([header, *lines] if header else lines) + "\n"
     if path.name.endswith(".gz"):
-        path.write_bytes(gzip.compress(text.encode()))
+        path.write_bytes(gzip.compress(text.encode(), mtime=0))
     else:
         path.write_text(text)
     return path
