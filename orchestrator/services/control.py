@@ -139,6 +139,15 @@ def require_entries_allowed(workflow_id: int | None = None) -> ControlState:
     return state
 
 
+def workflow_may_enter(workflow_id: int) -> bool:
+    """Whether this workflow's own standing lets it take new risk; the switch is asked separately. Unreadable: no."""
+    try:
+        _require_workflow(workflow_id, entries=True)
+    except Locked:
+        return False
+    return True
+
+
 def orders_allowed(workflow_id: int | None = None) -> bool:
     """Whether risk-reducing orders may be sent now. False when it cannot be found out."""
     try:

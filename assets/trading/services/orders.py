@@ -72,7 +72,7 @@ def send_order(
 
 
 def _get(order_id: int) -> Order:
-    order = Order.objects.select_related("intent", "account", "instrument").filter(pk=order_id).first()
+    order = Order.objects.select_related("intent__run", "account", "instrument").filter(pk=order_id).first()
     if order is None:
         raise NotFound(f"There is no order {order_id}.")
     return order
@@ -120,7 +120,7 @@ def _may_enter(order: Order, state: control.ControlState) -> bool:
     if not state.entries_allowed:
         return False
     run = order.intent.run
-    return run is None or control.entries_allowed(run.workflow_id)
+    return run is None or control.workflow_may_enter(run.workflow_id)
 
 
 def _place(order: Order) -> Accepted | Rejected | Unknown:

@@ -378,7 +378,8 @@ def test_an_executed_order_stays_within_its_query_budget(at: datetime) -> None:
         ]
         for queries in (sending, filling)
     ]
-    assert len(own[0]) <= 21 and len(own[1]) <= 16, [len(rows) for rows in own]
+    # 22: the last read before an entry leaves is the standing of its workflow, which may have changed under way.
+    assert len(own[0]) <= 22 and len(own[1]) <= 16, [len(rows) for rows in own]
 
 
 def test_a_run_with_nothing_to_do_is_cheap(at: datetime) -> None:
