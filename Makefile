@@ -63,7 +63,7 @@ run: setup
 
 # --- Tests ---------------------------------------------------------------------------------------------------
 test: dev
-	.ci/need postgresql chromium
+	.ci/need postgresql chromium gettext
 	@$(MAKE) --no-print-directory test-sqlite test-postgres test-browser
 	@echo "All tests passed: SQLite, PostgreSQL, browser."
 

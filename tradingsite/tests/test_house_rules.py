@@ -99,9 +99,9 @@ def test_nothing_third_party_is_tracked() -> None:
 
 def test_no_tracked_file_names_a_registry_or_a_directory_of_one_machine() -> None:
     # Put together here so that this file does not find itself.
-    hosts = ["pypi" + ".org", "pythonhosted" + ".org", "registry.npmjs" + ".org"]
+    hosts = r"(?:pypi|pythonhost\w*|npmjs)[.](?:org|com)\b"
     paths = ["/ro" + "ot/", "/wo" + "rk/main", "/wo" + "rk/shared"]
-    pattern = re.compile("|".join(re.escape(word) for word in hosts + paths))
+    pattern = re.compile("|".join([hosts, *map(re.escape, paths)]))
     found = []
     for name in tracked_files():
         path = ROOT / name

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import polib
-import pytest
 from django.conf import settings
 from django.core.management import call_command
+
+from tradingsite.foundation.testkit import tool_missing
 
 CATALOGUE = Path(settings.BASE_DIR) / "locale" / "fr" / "LC_MESSAGES" / "django.po"
 PLACE = re.compile(r"%\([a-z_]+\)[sdf]")
@@ -43,7 +44,7 @@ def test_french_punctuation_does_not_start_a_line() -> None:
 
 def test_every_text_of_the_source_is_in_the_catalogue(tmp_path: Path, monkeypatch: Any) -> None:
     if shutil.which("xgettext") is None:
-        pytest.skip("gettext is not installed")
+        tool_missing("gettext is not installed")
     # In a directory of links: the command writes next to where it runs.
     for name in ("tradingsite", "orchestrator", "assets", "templates"):
         (tmp_path / name).symlink_to(Path(settings.BASE_DIR) / name)

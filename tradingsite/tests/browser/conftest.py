@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from tradingsite.foundation.testkit import PASSWORD
+from tradingsite.foundation.testkit import PASSWORD, tool_missing
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
@@ -35,7 +35,7 @@ def chromium_path() -> str:
         found = shutil.which(name)
         if found:
             return found
-    pytest.skip("no Chromium on this machine")
+    tool_missing("no Chromium on this machine")
 
 
 @dataclass

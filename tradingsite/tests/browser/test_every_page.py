@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from tradingsite.foundation.testkit import tool_missing
+
 pytestmark = pytest.mark.timeout(900)
 
 AXE = Path(settings.NODE_MODULES) / "axe-core" / "axe.min.js"
@@ -49,7 +51,7 @@ def axe_problems(page: Any) -> list[str]:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing(site: Any, paths: list[str], open_page: Callable[..., Any], theme: str) -> None:
     if not AXE.is_file():
-        pytest.skip("axe-core is not fetched")
+        tool_missing("axe-core is not fetched")
     watched = open_page(site, color_scheme=theme, reduced_motion="reduce")
     watched.login("alice")
     found = {}
@@ -66,7 +68,7 @@ def test_axe_finds_nothing_in_dialogs_and_before_login(
     site: Any, open_page: Callable[..., Any], theme: str
 ) -> None:
     if not AXE.is_file():
-        pytest.skip("axe-core is not fetched")
+        tool_missing("axe-core is not fetched")
     watched = open_page(site, color_scheme=theme)
     watched.go("/login/")
     assert axe_problems(watched.page) == []
