@@ -41,7 +41,8 @@ def main() -> int:
     )
     parser.add_argument("--workflows", type=int, default=50)
     parser.add_argument("--bursts", type=int, default=3)
-    parser.add_argument("--gap", type=float, default=6.0, help="seconds between bursts")
+    # Long enough for a burst to end before the next is announced: the end of a run says when the workflow last ran.
+    parser.add_argument("--gap", type=float, default=15.0, help="seconds between bursts")
     parser.add_argument(
         "--spread", type=float, default=25.0, help="seconds over which the spread part is due"
     )

@@ -42,7 +42,7 @@ def queue_never_repeats_by_itself(app_configs: Any, **kwargs: Any) -> list[Check
 def sqlite_is_durable(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """SQLite without WAL and IMMEDIATE fails one contended write in six."""
     default = settings.DATABASES["default"]
-    if not default["ENGINE"].endswith("sqlite3"):
+    if "sqlite" not in default["ENGINE"]:
         return []
     options = default.get("OPTIONS", {})
     if options.get("transaction_mode") == "IMMEDIATE" and "journal_mode=WAL" in options.get(

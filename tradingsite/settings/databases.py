@@ -26,7 +26,7 @@ POSTGRES_OPTIONS = (
 def sqlite(path: Path | str) -> dict[str, Any]:
     """SQLite at `path`. IMMEDIATE takes the write lock first, so a read-then-write never deadlocks."""
     return {
-        "ENGINE": "django.db.backends.sqlite3",
+        "ENGINE": "tradingsite.foundation.sqlite",
         "NAME": str(path),
         "CONN_MAX_AGE": CONNECTION_AGE_S,
         "CONN_HEALTH_CHECKS": True,

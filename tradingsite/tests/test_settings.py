@@ -91,7 +91,7 @@ def test_a_misspelt_variable_stops_the_start_and_is_corrected(tmp_path: Path) ->
 def test_the_embedded_default_makes_private_keys_once(tmp_path: Path) -> None:
     first = load("tradingsite.settings.dev", tmp_path)
     assert first.returncode == 0, first.stderr
-    assert first.stdout.split() == ["False", "django.db.backends.sqlite3"]
+    assert first.stdout.split() == ["False", "tradingsite.foundation.sqlite"]
     files = [tmp_path / "var" / "secret.key", tmp_path / "var" / "field.keys"]
     before = [file.read_text() for file in files]
     assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in files)
