@@ -1,0 +1,120 @@
+"""How much can be lost: value at risk, expected shortfall, concentration, and one score of 0 to 100 made of parts.
+
+Losses are positive fractions of equity. NaN means not enough data; a score never takes unknown for safe.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from assets.quant.arrays import Numbers, checked
+
+MIN_OBSERVATIONS = 20
+# What each part weighs in the score. The worst part counts on its own, too: one open flank is not averaged away.
+WEIGHTS: Mapping[str, float] = {
+    "exposure": 0.20, "drawdown": 0.20, "shortfall": 0.20, "concentration": 0.10, "liquidity": 0.10,
+    "volatility": 0.10, "stops": 0.10,
+}  # fmt: skip
+WORST_SHARE = 0.4
+UNKNOWN = 0.75  # how full a part counts whose figure is not known
+
+
+def value_at_risk(returns: Numbers, level: float = 0.95) -> float:
+    """Historical: the loss that was exceeded in 1 - level of the periods (the order statistic, no interpolation); >= 0."""
+    series = _enough(returns, level)
+    if series is None:
+        return math.nan
+    losses = np.sort(-series)
+    return max(0.0, float(losses[_rank(losses.size, level)]))
+
+
+def expected_shortfall(returns: Numbers, level: float = 0.95) -> float:
+    """Mean of the losses at or beyond the value at risk; >= 0 and never below it."""
+    series = _enough(returns, level)
+    if series is None:
+        return math.nan
+    losses = np.sort(-series)
+    return max(0.0, float(losses[_rank(losses.size, level) :].mean()))
+
+
+def _enough(returns: Numbers, level: float) -> np.ndarray | None:
+    if not 0.5 < level < 1.0:
+        raise ValueError(f"The level must lie between 0.5 and 1, was {level}.")
+    series = checked(returns, "returns")
+    return series if series.size >= MIN_OBSERVATIONS else None
+
+
+def _rank(size: int, level: float) -> int:
+    return min(size - 1, math.ceil(size * level - 1e-9) - 1 if level < 1.0 else size - 1)
+
+
+def concentration(values: Numbers) -> float:
+    """Herfindahl index of absolute values: 1 / n when equal, 1 when all is in one; 0 without any."""
+    sizes = np.abs(checked(values, "values"))
+    total = float(sizes.sum())
+    if total <= 0.0:
+        return 0.0
+    shares = sizes / total
+    return float((shares * shares).sum())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RiskFacts:
+    """Each figure beside what is allowed of it. None: not known."""
+
+    gross: float | None  # gross exposure / equity
+    max_gross: float
+    drawdown: float | None
+    max_drawdown: float
+    shortfall: float | None  # daily expected shortfall, fraction of equity
+    max_shortfall: float
+    concentration: float | None  # Herfindahl, 0 to 1; only what is invested
+    exit_share: float | None  # largest position / volume traded in the time allowed to get out
+    regime: float | None  # present volatility / its usual level
+    without_stop: float | None  # share of gross exposure without a stop
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """`value` 0 (nothing at risk) to 100 (every limit used up). `parts` in the same unit; `unknown` names guessed ones."""
+
+    value: float
+    parts: Mapping[str, float]
+    unknown: tuple[str, ...]
+
+
+def score(facts: RiskFacts) -> Score:
+    """(1 - WORST_SHARE) x weighted mean of the parts + WORST_SHARE x the worst part; each part clipped to 0..100.
+
+    Without exposure there is nothing to concentrate, to get out of or to protect: those parts are then 0.
+    """
+    invested = facts.gross is None or facts.gross > 0.0
+    fullness = {
+        "exposure": _share(facts.gross, facts.max_gross),
+        "drawdown": _share(facts.drawdown, facts.max_drawdown),
+        "shortfall": _share(facts.shortfall, facts.max_shortfall) if invested else 0.0,
+        "concentration": _share(facts.concentration, 1.0) if invested else 0.0,
+        "liquidity": _share(facts.exit_share, 1.0) if invested else 0.0,
+        "volatility": None if facts.regime is None else _share(max(facts.regime - 1.0, 0.0), 1.0),
+        "stops": _share(facts.without_stop, 1.0) if invested else 0.0,
+    }
+    if not invested:
+        fullness["volatility"] = 0.0
+    unknown = tuple(name for name, value in fullness.items() if value is None)
+    parts = {name: 100.0 * (UNKNOWN if value is None else value) for name, value in fullness.items()}
+    mean = sum(WEIGHTS[name] * value for name, value in parts.items())
+    value = (1.0 - WORST_SHARE) * mean + WORST_SHARE * max(parts.values())
+    return Score(value=value, parts=parts, unknown=unknown)
+
+
+def _share(value: float | None, limit: float) -> float | None:
+    """How much of the limit is used, 0 to 1. No room at all (limit 0) is used up by anything."""
+    if value is None or not math.isfinite(value):
+        return None
+    if limit <= 0.0:
+        return 1.0 if value > 0.0 else 0.0
+    return min(max(value / limit, 0.0), 1.0)
