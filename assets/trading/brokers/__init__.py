@@ -9,11 +9,14 @@ from assets.trading.brokers.base import Broker
 from assets.trading.models import Account
 from tradingsite.foundation.errors import Invalid
 
-_paths: dict[str, str] = {"paper": "assets.trading.brokers.paper.PaperBroker"}
+_paths: dict[str, str] = {
+    "paper": "assets.trading.brokers.paper.PaperBroker",
+    "binance": "assets.trading.brokers.binance.connect",
+}
 
 
 def register(kind: str, path: str) -> None:
-    """Add a kind of broker: dotted path of a class made with the account as its only argument."""
+    """Add a kind of broker: dotted path of what makes one from the account, its only argument."""
     _paths[kind] = path
 
 

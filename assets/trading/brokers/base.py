@@ -65,7 +65,7 @@ class VenueTrade:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VenueOrder:
-    """An order as the venue reports it. `status`: open, filled, cancelled, rejected or expired."""
+    """An order as the venue reports it. `status`: open, filled, cancelled, rejected or expired. Trades: oldest first."""
 
     client_id: str
     venue_id: str

@@ -83,7 +83,7 @@ class PaperBroker:
                 fee_asset=fill.fee_asset,
                 at=fill.at,
             )  # fmt: skip
-            for fill in order.fills.all()
+            for fill in order.fills.order_by("at", "pk")
         )
         assert order.accepted_at is not None
         return VenueOrder(

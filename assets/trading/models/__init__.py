@@ -3,9 +3,11 @@
 from assets.trading.models.account import Account, EquityPoint, Position
 from assets.trading.models.ledger import Journal, JournalLine, LedgerAccount
 from assets.trading.models.order import Fill, Intent, Order, OrderEvent
+from assets.trading.models.venue import Discrepancy, VenueKey
 
 __all__ = [
     "Account",
+    "Discrepancy",
     "EquityPoint",
     "Fill",
     "Intent",
@@ -15,4 +17,5 @@ __all__ = [
     "Order",
     "OrderEvent",
     "Position",
+    "VenueKey",
 ]

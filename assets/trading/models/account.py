@@ -38,6 +38,7 @@ class Account(models.Model):
     max_orders_per_minute = models.PositiveIntegerField(default=30)
     is_demo = models.BooleanField(default=False)
     created_at = models.DateTimeField()
+    reconciled_at = models.DateTimeField(null=True, blank=True)  # when the venue's books and ours last agreed
 
     class Meta:
         ordering = ("name",)

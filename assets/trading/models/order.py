@@ -117,4 +117,7 @@ class Fill(models.Model):
     class Meta:
         ordering = ("-at", "-pk")
         constraints = (models.UniqueConstraint(fields=("account", "trade_id"), name="one_booking_per_trade"),)
-        indexes = (models.Index(fields=("instrument", "at"), name="fill_chart"),)
+        indexes = (
+            models.Index(fields=("instrument", "at"), name="fill_chart"),
+            models.Index(fields=("-at", "-id"), name="fill_timeline"),
+        )

@@ -1,0 +1,244 @@
+"""Binance spot on loopback: signatures, clocks, filters and errors as its documentation says, faults on request.
+
+with BinanceVenue(clock) as venue:
+    venue.faults.append(Fault(path="/order", method="POST", drop="after"))     # accepted, but the line is cut
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from assets.trading.tests.venues.book import Book, Booked, Refused
+
+KEY, SECRET = "loopback-key", "loopback-secret"
+STATUS = {"open": "NEW", "filled": "FILLED", "cancelled": "CANCELED", "expired": "EXPIRED"}
+STEP, MIN_NOTIONAL = Decimal("0.00001"), Decimal(5)
+
+
+@dataclass
+class Fault:
+    """Goes wrong `times` times for requests whose path ends with `path`.
+
+    `drop`: "before" the venue acts or "after" it, the connection is cut. `status` and `body` replace the answer, before
+    or after acting (`acts`). `hang_s`: the answer comes so late, after acting if `acts`.
+    """
+
+    path: str = ""
+    method: str = ""
+    drop: str = ""
+    status: int = 0
+    body: bytes = b'{"code":-1000,"msg":"An unknown error occurred."}'
+    headers: tuple[tuple[str, str], ...] = ()
+    hang_s: float = 0.0
+    acts: bool = False
+    times: int = 1
+
+
+class BinanceVenue:
+    """`book` is the truth; `requests` what was asked: (method, path, parameters)."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self.now = now
+        self.book = Book(now)
+        self.book.pairs = {"BTCUSDT": ("BTC", "USDT"), "ETHUSDT": ("ETH", "USDT")}
+        self.book.prices = {"BTCUSDT": Decimal(100), "ETHUSDT": Decimal(10)}
+        self.book.balances = {"USDT": Decimal(100_000), "BTC": Decimal(10), "ETH": Decimal(100)}
+        self.faults: list[Fault] = []
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+        self.permissions = {
+            "enableReading": True,
+            "enableSpotAndMarginTrading": True,
+            "enableWithdrawals": False,
+            "ipRestrict": True,
+        }
+        self._stop = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> BinanceVenue:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def posts(self) -> list[dict[str, str]]:
+        """Parameters of every order that was posted, whatever became of it."""
+        return [
+            found for method, path, found in self.requests if method == "POST" and path.endswith("/order")
+        ]
+
+    # --- One request --------------------------------------------------------------------------------------------
+
+    def answer(
+        self, method: str, path: str, text: str, key: str
+    ) -> tuple[int, bytes, tuple[tuple[str, str], ...]] | None:
+        """Status, body and headers; None cuts the connection."""
+        query = dict(parse_qsl(text, keep_blank_values=True))
+        self.requests.append((method, path, query))
+        fault = self._fault(method, path)
+        if fault and fault.drop == "before":
+            return None
+        if fault and not fault.acts and fault.drop != "after" and (fault.status or fault.hang_s):
+            self._stop.wait(fault.hang_s)
+            return fault.status or 200, fault.body, fault.headers
+        try:
+            status, document = 200, self._act(method, path, query, text, key)
+        except Refused as e:
+            status, document = e.status, {"code": e.code, "msg": e.text}
+        if fault:
+            self._stop.wait(fault.hang_s)
+            if fault.drop == "after":
+                return None
+            if fault.status:
+                return fault.status, fault.body, fault.headers
+        return status, json.dumps(document).encode(), ()
+
+    def _fault(self, method: str, path: str) -> Fault | None:
+        for fault in self.faults:
+            if fault.times and path.endswith(fault.path) and fault.method in ("", method):
+                fault.times -= 1
+                return fault
+        return None
+
+    def _act(self, method: str, path: str, query: dict[str, str], text: str, key: str) -> Any:
+        if path.endswith("/time"):
+            return {"serverTime": self._ms()}
+        self._require_signature(query, text, key)
+        routes: dict[tuple[str, str], Callable[[dict[str, str]], Any]] = {
+            ("POST", "order"): self._place, ("GET", "order"): self._order, ("DELETE", "order"): self._cancel,
+            ("GET", "openOrders"): self._open, ("GET", "myTrades"): self._trades, ("GET", "account"): self._account,
+            ("GET", "apiRestrictions"): lambda query: self.permissions,
+        }  # fmt: skip
+        route = routes.get((method, path.rsplit("/", 1)[-1]))
+        if route is None:
+            raise Refused(-1, f"not here: {method} {path}", 404)
+        return route(query)
+
+    def _require_signature(self, query: dict[str, str], text: str, key: str) -> None:
+        if key != KEY:
+            raise Refused(-2015, "Invalid API-key, IP, or permissions for action.", 401)
+        signed, _, signature = text.rpartition("&signature=")
+        good = hmac.new(SECRET.encode(), signed.encode(), hashlib.sha256).hexdigest()
+        if not hmac.compare_digest(good, signature):
+            raise Refused(-1022, "Signature for this request is not valid.")
+        sent, window = int(query["timestamp"]), int(query.get("recvWindow", 5000))
+        if not self._ms() - window <= sent <= self._ms() + 1000:
+            raise Refused(-1021, "Timestamp for this request is outside of the recvWindow.")
+
+    # --- Routes -------------------------------------------------------------------------------------------------
+
+    def _place(self, query: dict[str, str]) -> Any:
+        symbol, quantity = query["symbol"], Decimal(query["quantity"])
+        if symbol not in self.book.pairs:
+            raise Refused(-1121, "Invalid symbol.")
+        if quantity % STEP:
+            raise Refused(-1013, "Filter failure: LOT_SIZE")
+        limit = Decimal(query["price"]) if query["type"] == "LIMIT" else None
+        if quantity * (limit or self.book.prices[symbol]) < MIN_NOTIONAL:
+            raise Refused(-1013, "Filter failure: NOTIONAL")
+        order = self.book.accept(query["newClientOrderId"], symbol, query["side"].lower(), quantity, limit)
+        return self._as_json(order) | {"transactTime": self._ms(), "fills": []}
+
+    def _order(self, query: dict[str, str]) -> Any:
+        return self._as_json(self.book.by_client(query["origClientOrderId"], query["symbol"]))
+
+    def _cancel(self, query: dict[str, str]) -> Any:
+        order = self.book.by_client(query["origClientOrderId"], query["symbol"])
+        self.book.cancel(order)
+        return self._as_json(order) | {"origClientOrderId": order.client_id}
+
+    def _open(self, query: dict[str, str]) -> Any:
+        wanted = query.get("symbol")
+        rows = [row for row in self.book.orders.values() if row.status == "open"]
+        return [self._as_json(row) for row in rows if wanted in (None, row.symbol)]
+
+    def _trades(self, query: dict[str, str]) -> Any:
+        order = self.book.orders.get(int(query["orderId"]))
+        rows = order.trades if order and order.symbol == query["symbol"] else []
+        return [
+            {
+                "id": row.id, "orderId": order.id if order else 0, "price": str(row.price), "qty": str(row.quantity),
+                "commission": str(row.fee), "commissionAsset": row.fee_asset, "time": int(row.at.timestamp() * 1000),
+            }
+            for row in rows
+        ]  # fmt: skip
+
+    def _account(self, query: dict[str, str]) -> Any:
+        rows = [
+            {"asset": asset, "free": str(free), "locked": "0"} for asset, free in self.book.balances.items()
+        ]
+        return {"accountType": "SPOT", "canTrade": True, "balances": rows}
+
+    def _as_json(self, order: Booked) -> dict[str, Any]:
+        status = STATUS[order.status]
+        if status == "NEW" and order.filled:
+            status = "PARTIALLY_FILLED"
+        at = int(order.at.timestamp() * 1000)
+        return {
+            "symbol": order.symbol, "orderId": order.id, "orderListId": -1, "clientOrderId": order.client_id,
+            "price": str(order.limit or 0), "origQty": str(order.quantity), "executedQty": str(order.filled),
+            "status": status, "timeInForce": "GTC", "type": "LIMIT" if order.limit else "MARKET",
+            "side": order.side.upper(), "time": at, "updateTime": at, "workingTime": at,
+        }  # fmt: skip
+
+    def _ms(self) -> int:
+        return int(self.now().timestamp() * 1000)
+
+
+def _handler(venue: BinanceVenue) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+        def _go(self) -> None:
+            parts = urlsplit(self.path)
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+            found = venue.answer(
+                self.command, parts.path, body or parts.query, self.headers.get("X-MBX-APIKEY", "")
+            )
+            if found is None:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            status, content, headers = found
+            try:
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                for name, value in headers:
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+            except OSError:
+                pass  # the client gave up waiting: that is what the test wanted
+
+        do_GET = do_POST = do_DELETE = _go
+
+    return Handler
