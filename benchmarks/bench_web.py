@@ -152,32 +152,19 @@ def serve(processes: Processes, env: Mapping[str, str]) -> int:
 def addresses(made: Any) -> Iterator[tuple[str, str]]:
     """(kind, path) of everything that might be a page, a fragment or a list; the answer decides about the rest."""
     from tradingsite.tests.api_routes import patterns
+    from tradingsite.tests.filled import address
 
     for route, _pattern in patterns():
-        if "^" in route or "\\" in route or route.startswith(_NO_PAGE):
+        if "^" in route or "\\" in route or route.startswith(_NO_PAGE) or route.endswith(".csv"):
             continue
         if route.startswith("api/"):
             if not _CONVERTER.search(route) and route.endswith("/"):  # both slash forms are one view
                 yield API, "/" + route
         else:
-            yield (FRAGMENT if route.startswith("ui/") else PAGE), "/" + _filled(route, made)
+            yield (FRAGMENT if route.startswith("ui/") else PAGE), address(route, made)
     yield API, f"/api/candles/?instrument={made.symbol}&tf=1m&limit=500"
     for path in FURTHER:
         yield PAGE, "/" + path.lstrip("/")
-
-
-def _filled(route: str, made: Any) -> str:
-    """The route with keys of rows that exist."""
-    names = {
-        "workflows": "workflow",
-        "runs": "run",
-        "decisions": "decision",
-        "orders": "order",
-        "instruments": "instrument",
-    }
-    owner = next((attribute for word, attribute in names.items() if f"{word}/<" in route), "workflow")
-    values = {"pk": getattr(made, owner), "asset_type": made.asset_type, "slug": made.asset_type}
-    return _CONVERTER.sub(lambda match: str(values.get(match[1], "x")), route)
 
 
 # --- Measuring -----------------------------------------------------------------------------------------------

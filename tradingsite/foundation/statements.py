@@ -51,11 +51,21 @@ def _field(model: type[models.Model], name: str) -> Any:
     return model._meta.pk if name == "pk" else model._meta.get_field(name)
 
 
+def _keeps_utc(connection: BaseDatabaseWrapper) -> bool:
+    """Whether times lie in the database as UTC without a zone: then nothing needs to be worked out."""
+    return connection.vendor == "sqlite" and connection.timezone is UTC
+
+
 def _converter(field: Any, connection: BaseDatabaseWrapper) -> _Convert | None:
+    if isinstance(field, models.DateTimeField) and _keeps_utc(connection):
+        return as_time
     column = field.cached_col
     steps = [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
     if not steps:
         return None
+    if len(steps) == 1:
+        (only,) = steps
+        return lambda value: only(value, column, connection)
 
     def convert(value: Any) -> Any:
         for step in steps:
@@ -146,7 +156,13 @@ def pairs(
 
 def time_param(at: Any, *, using: str = DEFAULT_DB_ALIAS) -> Any:
     """A time as a parameter of `values`, `instances`, `pairs` and `Sql`."""
-    return connections[using].ops.adapt_datetimefield_value(at)
+    return _adapted(at, connections[using])
+
+
+def _adapted(at: Any, connection: BaseDatabaseWrapper) -> Any:
+    if type(at) is datetime and at.tzinfo is UTC and _keeps_utc(connection):
+        return str(at.replace(tzinfo=None))
+    return connection.ops.adapt_datetimefield_value(at)
 
 
 def as_time(value: Any) -> datetime | None:
@@ -205,7 +221,7 @@ def _prepared(target: tuple[Any, type | None], value: Any, connection: BaseDatab
     if value is None or type(value) is as_is:
         return value
     if type(value) is datetime and value.tzinfo is not None:
-        return connection.ops.adapt_datetimefield_value(value)
+        return _adapted(value, connection)
     return field.get_db_prep_save(value, connection)
 
 

@@ -9,13 +9,13 @@ volume. Bid and ask bars are used where stored; otherwise half the spread is add
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
-from django.db import connection
 from django.db.models import OuterRef, Subquery
 
 from assets.markets import hub, timeframes
@@ -26,11 +26,21 @@ from assets.trading.market import rules_of
 from assets.trading.models import Fill, Order
 from assets.trading.services import fills, orders
 from assets.trading.states import WORKING
+from tradingsite.foundation import statements
 from tradingsite.foundation.errors import ConcurrentChange
 from tradingsite.foundation.money import to_decimal
+from tradingsite.foundation.statements import as_time
 
 _MAX_BARS = 2000
 """Bars looked at in one pass: more than any order lives."""
+
+_RESTING = (
+    "SELECT o.id, o.instrument_id, m.timeframe, o.accepted_at, i.valid_until, "
+    "(SELECT MAX(f.at) FROM trading_fill f WHERE f.order_id = o.id) "
+    "FROM trading_order o JOIN trading_intent i ON i.id = o.intent_id "
+    "JOIN trading_account a ON a.id = o.account_id JOIN markets_instrument m ON m.id = o.instrument_id "
+    "WHERE o.status IN (%s, %s, %s) AND a.broker = %s ORDER BY o.id"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,35 +56,73 @@ def match(now: datetime) -> MatchReport:
     """Fill and expire what rests at the paper venue, oldest order first. One query when nothing rests.
     Idempotent.
     """
-    if not _anything_rests():
+    resting = _resting()
+    if not resting:
         return MatchReport()
-    newest_fill = Fill.objects.filter(order=OuterRef("pk")).order_by("-at").values("at")[:1]
-    rows = (
-        Order.objects.filter(status__in=WORKING, account__broker="paper")
-        .select_related("intent", "account", "instrument")
-        .annotate(last_fill_at=Subquery(newest_fill))
-        .order_by("pk")
-    )
-    working = list(rows)
-    newest = hub.newest({order.instrument_id: order.instrument for order in working}.values(), now)
+    newest = hub.newest({row.instrument_id for row in resting}, now)
+    ripe = {row.order_id for row in resting if _is_ripe(row, newest[row.instrument_id], now)}
     filled = expired = 0
-    for order in working:
+    for order in _orders(ripe):
         bar = newest[order.instrument_id]
         if bar is not None:
             filled += _fill(order, bar.timeframe, bar.close_ts, now)
         expired += _expire(order, bar, now)
-    return MatchReport(working=len(working), fills=filled, expired=expired)
+    return MatchReport(working=len(resting), fills=filled, expired=expired)
 
 
-def _anything_rests() -> bool:
-    # Asked every second and at every step of a replay: plain SQL costs a twentieth of building a queryset.
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM trading_order WHERE status IN (%s, %s, %s) LIMIT 1", WORKING)
-        return cursor.fetchone() is not None
+@dataclass(frozen=True, slots=True)
+class _Resting:
+    """What tells whether anything can happen to a working order."""
+
+    order_id: int
+    instrument_id: int
+    timeframe: str  # the instrument's own
+    accepted_at: datetime
+    valid_until: datetime
+    last_fill_at: datetime | None
+
+
+def _resting() -> list[_Resting]:
+    # Asked every second and at every step of a replay: a statement costs a twentieth of building a queryset.
+    return [
+        _Resting(pk, instrument_id, timeframe, _time(accepted_at), _time(valid_until), as_time(filled_at))
+        for pk, instrument_id, timeframe, accepted_at, valid_until, filled_at in statements.rows(
+            _RESTING, (*WORKING, "paper")
+        )
+    ]
+
+
+def _time(value: Any) -> datetime:
+    at = as_time(value)
+    assert at is not None  # a working order was accepted, an intent has its end
+    return at
+
+
+def _is_ripe(row: _Resting, newest: hub.Newest | None, now: datetime) -> bool:
+    """Whether a bar that may fill the order has closed, or its validity is over."""
+    length = timeframes.seconds(newest.timeframe if newest is not None else row.timeframe)
+    if now >= row.valid_until + timedelta(seconds=length):
+        return True
+    return newest is not None and newest.close_ts >= _first_ts(row.accepted_at, row.last_fill_at) + length
+
+
+def _orders(pks: Collection[int]) -> list[Order]:
+    """Those of the orders that are working still, oldest first."""
+    if not pks:
+        return []
+    newest_fill = Fill.objects.filter(order=OuterRef("pk")).order_by("-at").values("at")[:1]
+    rows = (
+        Order.objects.filter(pk__in=pks, status__in=WORKING)
+        .select_related("intent", "account", "instrument")
+        .annotate(last_fill_at=Subquery(newest_fill))
+        .order_by("pk")
+    )
+    return list(rows)
 
 
 def _fill(order: Order, timeframe: str, newest_close_ts: int, now: datetime) -> int:
-    first_ts = _first_ts(order)
+    assert order.accepted_at is not None
+    first_ts = _first_ts(order.accepted_at, getattr(order, "last_fill_at", None))
     length = timeframes.seconds(timeframe)
     if newest_close_ts < first_ts + length:
         # No bar that opened late enough has closed.
@@ -88,15 +136,10 @@ def _fill(order: Order, timeframe: str, newest_close_ts: int, now: datetime) -> 
     return _book(order, executions)
 
 
-def _first_ts(order: Order) -> int:
-    """Opening time from which a bar may fill this order: not before acceptance, after the bar that filled
-    last.
-    """
-    assert order.accepted_at is not None
-    accepted = order.accepted_at
+def _first_ts(accepted_at: datetime, last_fill_at: datetime | None) -> int:
+    """Opening time from which a bar may fill an order: not before acceptance, after the bar that filled last."""
     # A fraction of a second after the opening is after it: round up.
-    first = int(accepted.timestamp()) + (1 if accepted.microsecond else 0)
-    last_fill_at: datetime | None = getattr(order, "last_fill_at", None)
+    first = int(accepted_at.timestamp()) + (1 if accepted_at.microsecond else 0)
     return first if last_fill_at is None else max(first, int(last_fill_at.timestamp()) + 1)
 
 

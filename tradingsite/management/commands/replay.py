@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from assets.markets import hub
+from assets.markets import hub, timeframes
 from orchestrator import plugins
 from tradingsite.foundation import clock
 from tradingsite.foundation.commands import JsonCommand
@@ -54,11 +54,14 @@ class Command(JsonCommand):
             stack.enter_context(hub.use_universe(instruments))
             stack.enter_context(hub.preloaded(instruments, scratch.earliest(start), end))
             execute = stack.enter_context(self._executor(options["executor"], path))
+            stack.enter_context(driver.rare_collection())
             began = time.perf_counter()
-            driver.prepare(present, start)
+            bar_s = min(timeframes.seconds(row["timeframe"]) for row in source.instruments)
+            driver.prepare(present, start, bar_s=bar_s)
             driver.drive(
-                start, end, virtual=virtual, execute=execute, on_progress=self._progress(start, end, options)
-            )
+                start, end, virtual=virtual, bar_s=bar_s, execute=execute,
+                on_progress=self._progress(start, end, options),
+            )  # fmt: skip
             wall_s = time.perf_counter() - began
             document = report.build(
                 start=start,

@@ -6,7 +6,9 @@ closes. Between those nothing the engine looks at changes, so ticks there would 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from assets.markets.selectors.replay import bar_closes
@@ -20,6 +22,7 @@ from orchestrator.services import control, workflows
 from tradingsite.foundation import audit, clock
 
 EQUITY_EVERY = timedelta(hours=1)
+_COLLECT_AFTER = 20_000  # allocations; Python looks at 700. Little of what a replay makes is in cycles
 
 
 class SteadyHost:
@@ -29,11 +32,15 @@ class SteadyHost:
         return HostLoad(cpu=0.1, ram=0.3, queue_depth=0, queue_oldest_s=0.0, workers=2)
 
 
-def prepare(asset_types: Sequence[str], now: datetime) -> None:
-    """Workflows, paper accounts and the switch, as a first start would make them, for these asset types only."""
+def prepare(asset_types: Sequence[str], now: datetime, *, bar_s: int) -> None:
+    """Workflows, paper accounts and the switch, as a first start would make them, for these asset types only.
+
+    `bar_s`: length of the finest bars that are played.
+    """
     actor = audit.system("replay")
     workflows.sync_from_plugins(now)
     workflows.keep_only_for_replay(asset_types, actor=actor, now=now)
+    workflows.pace_for_replay(bar_s, actor=actor, now=now)
     accounts.ensure_paper_accounts(now, is_demo=False)
     control.start(actor=actor, now=now, reason="replay")
 
@@ -43,13 +50,16 @@ def drive(
     end: datetime,
     *,
     virtual: clock.VirtualClock,
+    bar_s: int,
     execute: Callable[[Sequence[int]], None],
     on_progress: Callable[[datetime], None],
 ) -> int:
     """Run the system from `start` until `end`; returns the number of instants visited.
 
-    `execute` runs the given open runs to their end before time goes on.
+    `execute` runs the given open runs to their end before time goes on. `bar_s`: length of the finest bars.
     """
+    # Prices stand still between two closes, and orders fill at closes only.
+    equity_every = max(EQUITY_EVERY, timedelta(seconds=bar_s))
     loop = Loop(holder="replay", probe=SteadyHost(), enqueue=lambda run_ids: None)
     closes = _bar_closes(start, end)
     next_close = next(closes, None)
@@ -64,7 +74,7 @@ def drive(
             execute(open_run_ids())
         if now >= next_snapshot:
             equity.snapshot(now)
-            next_snapshot = now + EQUITY_EVERY
+            next_snapshot = now + equity_every
         ticks += 1
         on_progress(now)
         now = _next_instant(now, end, next_close)
@@ -73,6 +83,20 @@ def drive(
     equity.snapshot(end)
     loop.resign()
     return ticks
+
+
+@contextmanager
+def rare_collection() -> Iterator[None]:
+    """Let the garbage collector leave alone what is loaded by now, and look at the rest less often."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, before[1], before[2])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def inline(run_ids: Sequence[int]) -> None:

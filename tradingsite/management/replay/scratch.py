@@ -41,7 +41,7 @@ class Source:
 
 
 def choose(asset_types: Sequence[str], start: datetime, end: datetime) -> Source:
-    """Instruments with candles between start and end, each with the finest timeframe that covers them.
+    """Instruments with candles between start and end, each with the finest timeframe that covers them by half.
 
     Raises NotFound when no instrument of the asset types has a candle in the period.
     """
@@ -52,9 +52,9 @@ def choose(asset_types: Sequence[str], start: datetime, end: datetime) -> Source
         days = cursor.fetchall()
     chosen = []
     for row in instruments:
-        stored = [key for key in series if key[0] == row["id"]]
+        stored = {(key[1], key[2]): span for key, span in series.items() if key[0] == row["id"]}
         if stored:
-            row["timeframe"] = min((key[1] for key in stored), key=timeframes.seconds)
+            row["timeframe"] = finest_covering(stored)
             chosen.append(row)
     if not chosen:
         raise NotFound(
@@ -65,6 +65,18 @@ def choose(asset_types: Sequence[str], start: datetime, end: datetime) -> Source
     finest = {row["id"]: timeframes.seconds(row["timeframe"]) for row in chosen}
     used = [key for key in series if timeframes.seconds(key[1]) >= finest.get(key[0], 10**9)]
     return Source(instruments=chosen, calendar_days=days, series=used)
+
+
+def finest_covering(stored: dict[tuple[str, int], tuple[int, int]]) -> str:
+    """The shortest bars that reach over at least half of the time for which there are any.
+
+    A fortnight of minutes at the end of ten years of days makes nobody trade by minutes: orders would wait for bars
+    that never close.
+    """
+    first = min(span[0] for span in stored.values())
+    last = max(span[1] for span in stored.values())
+    covering = {name for (name, _side), span in stored.items() if 2 * (span[1] - span[0]) >= last - first}
+    return min(covering, key=timeframes.seconds)
 
 
 def _instruments(cursor: CursorWrapper, asset_types: Sequence[str]) -> list[dict[str, Any]]:
@@ -79,19 +91,26 @@ def _instruments(cursor: CursorWrapper, asset_types: Sequence[str]) -> list[dict
 
 def _stored_series(
     cursor: CursorWrapper, ids: Sequence[int], start: datetime, end: datetime
-) -> list[tuple[int, str, int]]:
-    """One index probe per (instrument, timeframe, side): a DISTINCT over all candles would read them all."""
-    found = []
+) -> dict[tuple[int, str, int], tuple[int, int]]:
+    """From when to when there are bars, epoch seconds, by (instrument, timeframe, side).
+
+    Two index probes each: a DISTINCT over all candles would read them all.
+    """
+    found = {}
+    inside = (
+        "FROM markets_candle WHERE instrument_id = %s AND timeframe = %s AND side = %s "
+        "AND open_ts >= %s AND open_ts < %s"
+    )
     for pk in ids:
         for timeframe in timeframes.NAMES:
             for side in (0, 1, 2):
                 cursor.execute(
-                    "SELECT 1 FROM markets_candle WHERE instrument_id = %s AND timeframe = %s AND side = %s "
-                    "AND open_ts >= %s AND open_ts < %s LIMIT 1",
-                    [pk, timeframe, side, int(start.timestamp()), int(end.timestamp())],
+                    f"SELECT (SELECT MIN(open_ts) {inside}), (SELECT MAX(open_ts) {inside})",
+                    [pk, timeframe, side, int(start.timestamp()), int(end.timestamp())] * 2,
                 )
-                if cursor.fetchone():
-                    found.append((pk, timeframe, side))
+                first, last = cursor.fetchone()
+                if first is not None:
+                    found[pk, timeframe, side] = (first, last + timeframes.seconds(timeframe))
     return found
 
 
@@ -105,8 +124,8 @@ def _first_ts(timeframe: str, start: datetime) -> int:
 _ORCHESTRATOR = {
     "lease_ttl_s": 172_800.0,
     "lease_renew_s": 86_400.0,
-    "sweep_s": 3600.0,
-    "fold_flush_s": 3600.0,
+    "sweep_s": 86_400.0,
+    "fold_flush_s": 21_600.0,
 }
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -44,7 +45,7 @@ def real_workers(database: Path) -> Iterator[Callable[[Sequence[int]], None]]:
         for lane in Lane
     ]
     try:
-        yield _ring_and_wait
+        yield partial(_ring_and_wait, processes)
     finally:
         for process in processes:
             process.terminate()
@@ -56,7 +57,7 @@ def real_workers(database: Path) -> Iterator[Callable[[Sequence[int]], None]]:
                 process.wait()
 
 
-def _ring_and_wait(run_ids: Sequence[int]) -> None:
+def _ring_and_wait(processes: Sequence[subprocess.Popen[bytes]], run_ids: Sequence[int]) -> None:
     runs.ring(run_ids)
     deadline = clock.RealClock().monotonic() + PATIENCE_S
     while remaining := open_run_ids():
@@ -64,4 +65,6 @@ def _ring_and_wait(run_ids: Sequence[int]) -> None:
             raise Unavailable(
                 f"Workers did not finish runs {remaining} within {PATIENCE_S:.0f} s.", code="no-workers"
             )
+        if any(process.poll() is not None for process in processes):
+            raise Unavailable("A worker cluster has ended; its log says why.", code="no-workers")
         time.sleep(POLL_S)
