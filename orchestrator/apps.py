@@ -11,11 +11,12 @@ class OrchestratorConfig(AppConfig):
     def ready(self) -> None:
         from orchestrator import builtin, conf, invariants, plugins
         from orchestrator.health import monitor
-        from orchestrator.services import standing
+        from orchestrator.services import retention, standing
 
         conf.conf()  # a wrong setting stops the start-up
         conf.code_version()  # before any worker forks
         plugins.register(builtin.LEARNING)
         invariants.register_all()
+        retention.register()
         standing.register_texts()
         monitor.register_texts()

@@ -9,10 +9,12 @@ from django.db.models import Count, F, Q
 from orchestrator import states
 from orchestrator.conf import conf
 from orchestrator.models import Decision, HealthEvent, Lease, Run, RunEvent, RunStep, Workflow
+from tradingsite.foundation import audit
 from tradingsite.foundation.invariants import register
 from tradingsite.foundation.models import Alert
 
 _MAX_SHOWN = 20
+_AUDIT_ROWS = 10_000
 _TERMINAL = tuple(sorted(states.RUN.terminal))
 
 
@@ -112,6 +114,12 @@ def decisions_are_fresh(now: datetime) -> list[str]:
     ]
 
 
+def audit_log_is_whole(now: datetime) -> list[str]:
+    """I14 (part): the newest audit rows follow from each other without a gap."""
+    report = audit.verify(limit=_AUDIT_ROWS)
+    return [] if report.ok else [f"Audit row {report.first_bad}: {report.problem}."]
+
+
 def trouble_is_reported(now: datetime) -> list[str]:
     """I22 (part): a dead leader or a workflow in quarantine is reported as an open finding or alert within 45 s."""
     late = now - timedelta(seconds=45)
@@ -139,5 +147,6 @@ def register_all() -> None:
     register("I9", runs_end_once)
     register("I10", one_holder_per_run)
     register("I11", one_run_per_slot)
+    register("I14", audit_log_is_whole)
     register("I18", decisions_are_fresh)
     register("I22", trouble_is_reported)

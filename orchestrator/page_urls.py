@@ -19,6 +19,7 @@ urlpatterns = [
     path("workflows/<slug:slug>/", workflows.by_slug, name="workflow-slug"),
     path("runs/", runs.runs, name="runs"),
     path("runs/<int:pk>/", runs.run, name="run"),
+    path("decisions.csv", decisions.decisions_csv, name="decisions-csv"),
     path("decisions/", decisions.decisions, name="decisions"),
     path("decisions/<int:pk>/", decisions.decision, name="decision"),
     path("control/", control.control, name="control"),

@@ -76,27 +76,51 @@ def _coerce(param: Param, value: Any) -> Any:
 
 def _problem(param: Param, value: Any) -> str:
     """Empty when the value is fine, else a sentence."""
-    facts = {"name": param.name, "value": repr(value), "unit": f" {param.unit}" if param.unit else ""}
+    return "" if _is_fine(param, value) else _sentence(param, value)
+
+
+def _is_fine(param: Param, value: Any) -> bool:
     if param.kind == "bool":
-        return "" if isinstance(value, bool) else _("%(name)s must be true or false, was %(value)s.") % facts
+        return isinstance(value, bool)
+    if param.kind == "choice":
+        return value in param.choices
+    if param.kind == "symbols":
+        return isinstance(value, (list, tuple)) and all(isinstance(item, str) and item for item in value)
+    return _is_number(param, value) and _is_in_range(param, value)
+
+
+def _is_number(param: Param, value: Any) -> bool:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return is_number and (param.kind != "int" or int(value) == value)
+
+
+def _is_in_range(param: Param, value: float) -> bool:
+    return (param.minimum is None or value >= param.minimum) and (
+        param.maximum is None or value <= param.maximum
+    )
+
+
+def _sentence(param: Param, value: Any) -> str:
+    # Made for bad values only: a run reads a dozen good ones. The label: people read it, and machines have the pointer.
+    facts = {"name": str(param.label), "value": _shown(value), "unit": f" {param.unit}" if param.unit else ""}
+    if param.kind == "bool":
+        return _("%(name)s must be true or false, was %(value)s.") % facts
     if param.kind == "choice":
         facts["allowed"] = ", ".join(param.choices)
-        return (
-            "" if value in param.choices else _("%(name)s must be one of %(allowed)s, was %(value)s.") % facts
-        )
+        return _("%(name)s must be one of %(allowed)s, was %(value)s.") % facts
     if param.kind == "symbols":
-        ok = isinstance(value, (list, tuple)) and all(isinstance(item, str) and item for item in value)
-        return "" if ok else _("%(name)s must be a list of instrument symbols, was %(value)s.") % facts
-    return _number_problem(param, value, facts)
+        return _("%(name)s must be a list of instrument symbols, was %(value)s.") % facts
+    return _number_sentence(param, value, facts)
 
 
-def _number_problem(param: Param, value: Any, facts: dict[str, Any]) -> str:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number or (param.kind == "int" and int(value) != value):
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _number_sentence(param: Param, value: Any, facts: dict[str, Any]) -> str:
+    if not _is_number(param, value):
         word = _("a whole number") if param.kind == "int" else _("a number")
         return _("%(name)s must be %(word)s, was %(value)s.") % (facts | {"word": word})
     low, high = param.minimum, param.maximum
-    if (low is not None and value < low) or (high is not None and value > high):
-        facts |= {"low": "-∞" if low is None else f"{low:g}", "high": "∞" if high is None else f"{high:g}"}
-        return _("%(name)s must be between %(low)s and %(high)s%(unit)s, was %(value)s.") % facts
-    return ""
+    facts |= {"low": "-∞" if low is None else f"{low:g}", "high": "∞" if high is None else f"{high:g}"}
+    return _("%(name)s must be between %(low)s and %(high)s%(unit)s, was %(value)s.") % facts

@@ -133,7 +133,7 @@ class _Execution:
     def _guard_end(self) -> None:
         """A step that swallowed the soft timeout comes back late: that is no success."""
         deadline = self.run.deadline_at
-        if deadline is not None and clock.now() > deadline:
+        if deadline is not None and clock.db_now() > deadline:  # the clock that set it
             raise Superseded("deadline")
 
     def _superseded(self, error: Superseded) -> str:

@@ -75,6 +75,7 @@ CENTRES = (
     _Centre("New York", NEW_YORK, 8, 17, 1.0),
 )
 _WEEK_EDGE_HOUR = 17  # Sunday to Friday, New York
+_HOLIDAYS = ((12, 25), (1, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class _Year:
     activity: list[float]
     opens: list[int]
     closes: list[int]
+    holidays: list[tuple[int, int]]  # only what would be open otherwise
     edge_array: Ints
     open_array: Mask
 
@@ -96,7 +98,10 @@ def _local(day: date, hour: int, zone: ZoneInfo) -> int:
 
 
 class ForexWeek:
-    """Sunday 17:00 to Friday 17:00 in New York; the centres live on their own clocks, so every DST date is right."""
+    """Sunday 17:00 to Friday 17:00 in New York; the centres live on their own clocks, so every DST date is right.
+
+    Christmas Day and New Year's Day are closed, from 17:00 in New York on the eve to 17:00 on the day.
+    """
 
     key = "fx-week"
     periods_per_year = 260.0
@@ -125,7 +130,9 @@ class ForexWeek:
         return year.activity[index]
 
     def closed_reason(self, at: datetime) -> str:
-        return "" if self.is_open(at) else "weekend"
+        if self.is_open(at):
+            return ""
+        return "holiday" if _inside(self._year(at).holidays, int(at.timestamp())) else "weekend"
 
     def open_seconds(self, start: datetime, end: datetime) -> float:
         total, at = 0.0, start
@@ -156,9 +163,12 @@ class ForexWeek:
         return mask
 
     def trading_days_between(self, start: datetime, end: datetime) -> int:
-        """Sundays and Saturdays do not count: a daily bar closes on five days a week."""
+        """Sundays, Saturdays and the two holidays do not count: a daily bar closes on the other days."""
         first, last = start.astimezone(UTC).date(), end.astimezone(UTC).date()
-        return int(np.busday_count(first + _DAY, last + _DAY)) if last > first else 0
+        if last <= first:
+            return 0
+        holidays = [date(year, *day) for year in range(first.year, last.year + 1) for day in _HOLIDAYS]
+        return int(np.busday_count(first + _DAY, last + _DAY, holidays=holidays))
 
     @staticmethod
     def _year(at: datetime) -> _Year:
@@ -178,8 +188,24 @@ def _following(edges: list[int], at: datetime) -> datetime | None:
 def _year(year: int) -> _Year:
     first, last = date(year, 1, 1) - 14 * _DAY, date(year + 1, 1, 1) + 14 * _DAY
     days = [first + n * _DAY for n in range((last - first).days)]
-    opens = [_local(day, _WEEK_EDGE_HOUR, NEW_YORK) for day in days if day.weekday() == 6]
-    closes = [_local(day, _WEEK_EDGE_HOUR, NEW_YORK) for day in days if day.weekday() == 4]
+    weeks = [
+        (_local(day, _WEEK_EDGE_HOUR, NEW_YORK), _local(day + 5 * _DAY, _WEEK_EDGE_HOUR, NEW_YORK))
+        for day in days
+        if day.weekday() == 6
+    ]
+    off = [
+        (_local(day - _DAY, _WEEK_EDGE_HOUR, NEW_YORK), _local(day, _WEEK_EDGE_HOUR, NEW_YORK))
+        for day in days
+        if (day.month, day.day) in _HOLIDAYS
+    ]
+    holidays = [
+        (max(a, opened), min(b, closed))
+        for a, b in off
+        for opened, closed in weeks
+        if a < closed and opened < b
+    ]
+    spans = _without(weeks, holidays)
+    opens, closes = [start for start, _end in spans], [end for _start, end in spans]
     hours = [_hours(centre, days) for centre in CENTRES]
     edges = sorted({*opens, *closes, *(edge for spans in hours for span in spans for edge in span)})
     state = [_state(edge, opens, closes, hours) for edge in edges]
@@ -190,9 +216,24 @@ def _year(year: int) -> _Year:
         activity=[activity for _, _, activity in state],
         opens=opens,
         closes=closes,
+        holidays=holidays,
         edge_array=np.asarray(edges, dtype=np.int64),
         open_array=np.asarray([is_open for is_open, _, _ in state], dtype=np.bool_),
     )
+
+
+def _without(spans: list[tuple[int, int]], cuts: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans less the cuts, each of which lies within one of them."""
+    left = []
+    for start, end in spans:
+        for a, b in cuts:
+            if start <= a < end:
+                if start < a:
+                    left.append((start, a))
+                start = b
+        if start < end:
+            left.append((start, end))
+    return left
 
 
 def _hours(centre: _Centre, days: list[date]) -> list[tuple[int, int]]:

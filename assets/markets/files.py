@@ -22,7 +22,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from assets.markets.series import Bars, Floats, Ints, bars_of
-from tradingsite.foundation.errors import Invalid
+from tradingsite.foundation.errors import Invalid, NotFound
 
 _BLOCK: Final = 2 << 20  # bytes of text, about 30,000 candles
 _LONGEST_LINE: Final = 1 << 16
@@ -85,6 +85,8 @@ def read(path: Path) -> Iterator[Block]:
     try:
         with path.open("rb") as file:
             magic = file.read(4)
+    except FileNotFoundError as e:
+        raise NotFound(f"There is no file {path}.", code="no-such-file") from e
     except OSError as e:
         raise FileRefused(f"{path.name} cannot be read: {e.strerror}.") from e
     if not magic:

@@ -111,16 +111,34 @@ def prices(instruments: Iterable[InstrumentRef], now: datetime) -> dict[int, Pri
     return {row.pk: _newer(quotes.get(row.pk), _bar_price(row, bars[row.pk], closes)) for row in rows}
 
 
+Known = Mapping[int, tuple[Price | None, float | None]]  # price and age by instrument, at one instant
+
+
 def prices_and_ages(
-    instruments: Iterable[InstrumentRef], now: datetime
+    instruments: Iterable[InstrumentRef], now: datetime, known: Known | None = None
 ) -> tuple[dict[int, Price | None], dict[int, float | None]]:
-    """`prices` and `ages` together, asking for the newest bars once."""
+    """`prices` and `ages` together, asking for the newest bars once, and not at all for those `known` at `now`."""
+    known = known or {}
     rows = [_resolve(instrument) for instrument in instruments]
+    found, ages_of = _ask([row for row in rows if row.pk not in known], now)
+    for row in rows:
+        if row.pk in known:
+            found[row.pk], ages_of[row.pk] = known[row.pk]
+    return found, ages_of
+
+
+def _ask(
+    rows: Sequence[Instrument], now: datetime
+) -> tuple[dict[int, Price | None], dict[int, float | None]]:
+    if not rows:
+        return {}, {}
     ids = [row.pk for row in rows]
     bars = reader.newest(ids, _seconds(now))
     quotes = _quotes(ids, now)
     closes = reader.closes(bar for pk in ids for bar in _newest_bars(pk, bars[pk]))
-    found = {row.pk: _newer(quotes.get(row.pk), _bar_price(row, bars[row.pk], closes)) for row in rows}
+    found: dict[int, Price | None] = {
+        row.pk: _newer(quotes.get(row.pk), _bar_price(row, bars[row.pk], closes)) for row in rows
+    }
     return found, {row.pk: _age(row, _latest(bars[row.pk]), now) for row in rows}
 
 

@@ -13,6 +13,7 @@ from assets.markets.services import gaps, retention
 from orchestrator import plugins
 from orchestrator.params import Param
 from orchestrator.plugins import CadenceBounds, Lane, Priority, RunContext, StepResult, TaskSpec, WorkflowType
+from tradingsite.foundation import retention as site_retention
 from tradingsite.foundation import services
 
 BACKFILL: Final = "data_backfill"
@@ -49,14 +50,16 @@ def roll_up(context: RunContext) -> StepResult:
 
 
 def purge(context: RunContext) -> StepResult:
-    """Delete old fine candles and old quarantine rows in small portions."""
+    """Delete what is older than it needs to be, everywhere, in small portions."""
     policy = retention.Policy(
         minute_days=int(context.params["minute_days"]), rejected_days=int(context.params["rejected_days"])
     )
     report = retention.purge(policy, now=context.now, guard=context.guard)
+    # What the other rooms collect: runs, decisions, findings, equity points, resolved alerts.
+    others = site_retention.forget_old(context.now, guard=context.guard)
     # What the site itself collects: answers kept for repeated requests, throttle counters, ended sessions.
-    summary = {**report.as_summary(), **services.forget_old(context.now)}
-    return StepResult(changed=report.deleted > 0, summary=summary)
+    summary = {**report.as_summary(), **others.counts, **services.forget_old(context.now)}
+    return StepResult(changed=report.deleted + others.deleted > 0, summary=summary)
 
 
 _BACKFILL = WorkflowType(
@@ -82,12 +85,13 @@ _BACKFILL = WorkflowType(
     ),
     deadline=timedelta(minutes=5),
     load_weight=2.0,
+    replayable=False,  # it fetches from a venue; the candles of a replay are given
 )  # fmt: skip
 
 _PURGE = WorkflowType(
     key=PURGE,
     title=_("Data purge"),
-    description=_("Deletes fine candles and refused bars that are older than they need to be."),
+    description=_("Deletes what is older than it needs to be: fine candles, runs, decisions, findings, equity by the minute."),
     lane=Lane.MAINTENANCE,
     priority=Priority.LOW,
     bounds=CadenceBounds(minimum=timedelta(hours=1), base=timedelta(days=1), maximum=timedelta(days=7)),
@@ -104,6 +108,7 @@ _PURGE = WorkflowType(
     ),
     deadline=timedelta(minutes=5),
     load_weight=3.0,
+    replayable=False,  # a replay must not lose candles because it plays in the past
 )  # fmt: skip
 
 

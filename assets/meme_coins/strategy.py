@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -42,9 +42,12 @@ class Coin:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MemeInputs:
+    """`scores`: what `score` said of these coins with these parameters, for callers that have asked already."""
+
     now: datetime
     coins: Mapping[str, Coin]
     params: MemeParams
+    scores: Mapping[str, Score] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,14 +93,17 @@ def stop_ratio(bars: CandleSeries, bar_s: int, params: MemeParams) -> float:
 
 def decide(inputs: MemeInputs) -> tuple[Target, ...]:
     """One target per coin that has something to say; a coin without fresh data or history is left as it is."""
-    targets = (_target(symbol, coin, inputs.params) for symbol, coin in sorted(inputs.coins.items()))
+    targets = (
+        _target(symbol, coin, inputs.scores.get(symbol), inputs.params)
+        for symbol, coin in sorted(inputs.coins.items())
+    )
     return tuple(target for target in targets if target is not None)
 
 
-def _target(symbol: str, coin: Coin, params: MemeParams) -> Target | None:
+def _target(symbol: str, coin: Coin, known: Score | None, params: MemeParams) -> Target | None:
     if not coin.is_fresh:
         return None
-    measured = score(coin, params)
+    measured = known or score(coin, params)
     if not math.isfinite(measured.strength):
         return None
     return _exit(symbol, coin, measured, params) if coin.quantity > 0 else _entry(symbol, measured, params)

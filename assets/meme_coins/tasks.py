@@ -27,10 +27,11 @@ def analyze_meme_trends(ctx: RunContext) -> StepResult:
         )
         for symbol, sight in seen.sights.items()
     }  # fmt: skip
-    ctx.shared["desk"], ctx.shared["inputs"] = seen, MemeInputs(now=ctx.now, coins=coins, params=params)
+    found = {symbol: score(coin, params) for symbol, coin in coins.items()}
+    ctx.shared["desk"] = seen
+    ctx.shared["inputs"] = MemeInputs(now=ctx.now, coins=coins, params=params, scores=found)
     scores = {}
-    for symbol, coin in coins.items():
-        measured = score(coin, params)
+    for symbol, measured in found.items():
         scores[symbol] = {
             "strength": finite_or_none(measured.strength),
             "burst": finite_or_none(measured.burst),
@@ -38,7 +39,7 @@ def analyze_meme_trends(ctx: RunContext) -> StepResult:
             "spread_bps": finite_or_none(measured.spread_bps),
             "stop_ratio": finite_or_none(measured.stop_ratio),
             "bars": measured.bars,
-            "is_fresh": coin.is_fresh,
+            "is_fresh": coins[symbol].is_fresh,
         }
     return StepResult(summary={"scores": scores})
 

@@ -40,3 +40,11 @@ def register() -> None:
             "The account sends nothing until a person activates it again."
         ),
     )
+    alerts.register_text(
+        "books-differ",
+        _("%(subject)s: the venue's books differ from ours"),
+        _(
+            "%(count)s differences, the first: %(kind)s %(what)s, here %(ours)s, at the venue %(theirs)s. "
+            "The account sends nothing until they are gone or a person has explained them."
+        ),
+    )

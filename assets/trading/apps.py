@@ -10,7 +10,9 @@ class TradingConfig(AppConfig):
 
     def ready(self) -> None:
         from assets.trading import alert_texts, health, invariants
+        from assets.trading.services import equity_history
 
         alert_texts.register()
         invariants.register()
         health.register()
+        equity_history.register()

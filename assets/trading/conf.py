@@ -25,3 +25,6 @@ MIN_VALIDITY: Final = timedelta(minutes=5)
 LIMITS_WINDOW: Final = timedelta(minutes=1)
 STOP_GRACE: Final = timedelta(seconds=1)
 """No order may start towards a venue later than this after a stop."""
+
+LOOK_MAX_AGE: Final = timedelta(seconds=1)
+"""An order sent later than this after the look at the market looks again: age of the data, opening hours."""

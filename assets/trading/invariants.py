@@ -15,10 +15,11 @@ from assets.trading.models import Account, Fill, Journal, JournalLine, Order, Or
 from assets.trading.selectors import valuation
 from assets.trading.services import rebuild
 from assets.trading.states import FINISHED, WORKING
-from orchestrator.models import ControlSwitch
+from orchestrator.services import switch_history
 from tradingsite.foundation import invariants
 from tradingsite.foundation.errors import Unavailable
 from tradingsite.foundation.fields import ExactSum
+from tradingsite.foundation.models import AuditEvent
 from tradingsite.foundation.money import EXACT
 
 ZERO = Decimal(0)
@@ -176,15 +177,32 @@ def _against_venue(account: Account) -> list[str]:
 
 
 def nothing_is_sent_after_a_stop(now: datetime) -> list[str]:
-    """After a stop no order starts towards a venue later than one second."""
-    switch = ControlSwitch.objects.filter(pk=1, position=ControlSwitch.Position.STOPPED).first()
-    if switch is None:
+    """After a stop no order starts towards a venue later than one second, whatever the switch says today."""
+    history = switch_history.read()
+    if not history.times:
         return []
-    late = OrderEvent.objects.filter(event="send", at__gt=switch.changed_at + conf.STOP_GRACE)
+    sent = OrderEvent.objects.filter(event="send", at__gt=history.times[0]).order_by("pk")
+    found = []
+    for pk, at, reduces in sent.values_list("row_id", "at", "row__intent__reduces").iterator():
+        since = history.stopped_since(at, grace=conf.STOP_GRACE, entry=not reduces)
+        if since is not None:
+            found.append(f"Order {pk} was sent at {at.isoformat()}, after the stop at {since.isoformat()}.")
+    return found[:20]
+
+
+def cancels_are_audited(now: datetime) -> list[str]:
+    """Every cancel of an order, by whomever, has an audit row."""
+    # What ends as cancelled after a request was audited with the request.
+    asked = OrderEvent.objects.filter(
+        Q(event="request_cancel") | (Q(event="cancel") & ~Q(from_status=Order.Status.CANCEL_PENDING))
+    )
+    rows = AuditEvent.objects.filter(object_type="order", action__startswith="order.cancel")
+    audited = set(rows.values_list("object_id", flat=True))
     return [
-        f"Order {pk} was sent at {at.isoformat()}, after the stop at {switch.changed_at.isoformat()}."
-        for pk, at in late.values_list("row_id", "at")[:20]
-    ]
+        f"Order {pk} was cancelled and no audit row says by whom."
+        for pk in asked.order_by("pk").values_list("row_id", flat=True).distinct()
+        if str(pk) not in audited
+    ][:20]
 
 
 def limits_hold(now: datetime) -> list[str]:
@@ -228,6 +246,7 @@ def register() -> None:
     for code, check in (
         ("I1", journals_balance), ("I2", cash_follows_from_positions), ("I3", fills_stay_inside_intents),
         ("I4", venue_orders_are_known), ("I5", finished_orders_say_when), ("I6", trades_are_booked_once),
-        ("I7", positions_follow_from_fills), ("I12", nothing_is_sent_after_a_stop), ("I15", limits_hold),
+        ("I7", positions_follow_from_fills), ("I12", nothing_is_sent_after_a_stop),
+        ("I14", cancels_are_audited), ("I15", limits_hold),
     ):  # fmt: skip
         invariants.register(code, check)

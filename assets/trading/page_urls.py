@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from assets.trading import pages
+from assets.trading import exports, pages
 
 urlpatterns = [
     path("trading/positions/", pages.positions, name="positions"),
     path("trading/orders/", pages.orders, name="orders"),
+    path("trading/orders.csv", exports.orders, name="orders-csv"),
+    path("trading/trades.csv", exports.trades, name="trades-csv"),
     path("trading/orders/<int:pk>/", pages.order, name="order"),
     path("trading/trades/", pages.trades, name="trades"),
     path("instruments/<int:pk>/", pages.instrument, name="instrument"),

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from assets.markets.selectors import pages as markets
-from assets.trading.selectors import books
+from assets.trading.selectors import books, curves
 from assets.trading.selectors import pages as reads_
 from orchestrator.selectors import pages_decisions as decisions
 from tradingsite.foundation import clock
@@ -49,7 +49,8 @@ def position_rows(request: HttpRequest) -> HttpResponse:
     return fragment(request, "trading/_position_rows.html", _position_version(), _positions)
 
 
-def _order_filter(request: HttpRequest) -> tuple[int, str, int | None]:
+def order_filter(request: HttpRequest) -> tuple[int, str, int | None]:
+    """Page, scope and run of the address. Raises Invalid."""
     scope, run = request.GET.get("scope", ""), request.GET.get("run", "")
     if scope and scope not in SCOPES:
         raise Invalid(_("There is nothing called %(value)s to filter by.") % {"value": scope[:30]})
@@ -59,7 +60,7 @@ def _order_filter(request: HttpRequest) -> tuple[int, str, int | None]:
 
 
 def _orders(request: HttpRequest) -> dict[str, Any]:
-    number, scope, run = _order_filter(request)
+    number, scope, run = order_filter(request)
     page = reads_.orders(number=number, scope=scope, run_pk=run)
     return {
         "page": page,
@@ -71,7 +72,7 @@ def _orders(request: HttpRequest) -> dict[str, Any]:
 
 
 def _order_version(request: HttpRequest) -> str:
-    return version_of(reads_.version(), *_order_filter(request))
+    return version_of(reads_.version(), *order_filter(request))
 
 
 @reads
@@ -115,9 +116,7 @@ def trade_rows(request: HttpRequest) -> HttpResponse:
 def instrument(request: HttpRequest, pk: int) -> HttpResponse:
     """The chart of one instrument with position, trades and decisions; a table where there is no script."""
     now = clock.now()
-    row = markets.instrument(pk, now)
-    timeframe = markets.timeframe_or_default(row, request.GET.get("tf", ""))
-    columns = markets.chart(row, timeframe, now)
+    row, timeframe, columns = markets.instrument_with_chart(pk, request.GET.get("tf", ""), now)
     context = {
         "row": row,
         "timeframe": timeframe,
@@ -197,12 +196,13 @@ def _whole(request: HttpRequest, name: str, default: int, most: int) -> int:
 def equity_data(request: HttpRequest) -> JsonResponse | HttpResponse:
     """The equity curve as JSON. Values are text: they are money; the drawing may round, the page does not."""
     span, asset_type = request.GET.get("range", "1m"), request.GET.get("asset", "")
-    if span not in reads_.RANGES:
+    if span not in curves.RANGES:
         raise Invalid(_("There is nothing called %(value)s to filter by.") % {"value": span[:30]})
-    curve = reads_.equity_curve(clock.now(), reads_.RANGES[span], asset_type)
+    curve = curves.equity_curve(clock.now(), curves.RANGES[span], asset_type)
     body = json.dumps(
         {
             "currency": curve.currency,
+            "accounts": curve.accounts,
             "ts": [int(at.timestamp()) for at in curve.at],
             "equity": [str(value) for value in curve.equity],
         },

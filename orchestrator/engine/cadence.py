@@ -14,11 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil, exp, inf, log
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from orchestrator.engine.pressure import pressure
 from orchestrator.engine.tuning import Tuning
 from orchestrator.engine.types import Conditions, Exposure, Factor, History, HostLoad, Subject
+
+# Codes in the order of the sum, as decisions are stored.
+FACTORS: Final = (
+    "base", "volatility", "trend", "session", "load", "exposure", "failures", "learned", "bounds", "dead_band",
+)  # fmt: skip
 
 
 class InvalidBounds(ValueError):

@@ -29,6 +29,15 @@ def items(row: Any, name: str) -> Sequence[Mapping[str, Any]]:
     return [item for item in get(row, name, ()) if isinstance(item, Mapping)]
 
 
+def hysteresis(row: Any, threshold: float) -> str:
+    """Why volatility is compared with less than the threshold set; empty when it is compared with that one."""
+    setting = number(inputs(row, "conditions").get("volatility_threshold"))
+    if setting is None or not 0.0 < threshold < setting * 0.9999:
+        return ""
+    facts = {"setting": plain(setting, 2), "percent": percent(1 - threshold / setting)}
+    return _("%(setting)s less %(percent)s, since it was above") % facts
+
+
 def number(value: Any) -> float | None:
     """A finite number or None."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -120,6 +120,8 @@ def _factor_threshold(row: Any, code: str, threshold: float) -> str:
         return _("%(n)s sigma") % {"n": reading.plain(threshold)}
     if code == "load" and (state := machine.scarcest(row)) is not None:
         return machine.amount(state.code, threshold)
+    if code == "volatility" and (note := reading.hysteresis(row, threshold)):
+        return f"{reading.plain(threshold, 2)} ({note})"
     return reading.plain(threshold, 2)
 
 

@@ -106,6 +106,8 @@ def _volatility(row: Any, term: Mapping[str, Any]) -> str:
     if threshold is None:
         return _("volatility %(value)s") % {"value": reading.plain(value, 2)}
     facts = dict(zip(("value", "threshold"), reading.pair(value, threshold), strict=True))
+    if note := reading.hysteresis(row, threshold):
+        facts["threshold"] += f" ({note})"
     if value > threshold:
         return _("volatility %(value)s above %(threshold)s") % facts
     return _("volatility %(value)s not above %(threshold)s") % facts

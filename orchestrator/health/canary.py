@@ -13,31 +13,49 @@ from orchestrator.models import ProcessBeat, Run
 from tradingsite.foundation import clock
 
 
+def host() -> str:
+    """The name of this machine, as processes beat under it."""
+    return socket.gethostname()[:60]
+
+
 def new_token(lane: str, now: datetime) -> str:
-    return f"{lane}:{now.timestamp():.3f}"
+    return f"{lane}:{host()}:{now.timestamp():.3f}"
+
+
+def _name(lane: str) -> str:
+    """One row per lane and host: workers of another machine do not vouch for those of this one."""
+    return f"canary:{lane}@{host()}"
 
 
 def record(lane: str, token: str) -> None:
     """A worker executed the canary: what `tasks.canary` does."""
     now = clock.now()
     ProcessBeat.objects.update_or_create(
-        name=f"canary:{lane}",
-        defaults={"role": "canary", "host": "", "pid": 0, "beat_at": now, "info": {"token": token}},
+        name=_name(lane),
+        defaults={"role": "canary", "host": host(), "pid": 0, "beat_at": now, "info": {"token": token}},
         create_defaults={
-            "role": "canary", "host": "", "pid": 0, "started_at": now, "beat_at": now, "info": {"token": token}
+            "role": "canary", "host": host(), "pid": 0, "started_at": now, "beat_at": now, "info": {"token": token}
         },
     )  # fmt: skip
 
 
-def arrived(lane: str, token: str) -> bool:
-    row = ProcessBeat.objects.filter(name=f"canary:{lane}").values_list("info", flat=True).first()
-    return row is not None and row.get("token") == token
+def newest_here(lane: str) -> str:
+    """The canary a worker of this host executed last, whoever sent it; "" when none did."""
+    row = ProcessBeat.objects.filter(name=_name(lane)).values_list("info", flat=True).first()
+    return str(row.get("token", "")) if row else ""
+
+
+def taken_elsewhere(lane: str, token: str) -> bool:
+    """Whether a worker of another host executed this one: all share the lane's queue."""
+    rows = ProcessBeat.objects.filter(role="canary", name__startswith=f"canary:{lane}@").exclude(
+        name=_name(lane)
+    )
+    return any(info.get("token") == token for info in rows.values_list("info", flat=True))
 
 
 def busy_workers(lane: str) -> int:
     """How many living worker processes of this machine have a run of `lane` in hand."""
-    host = socket.gethostname()[:60]
-    rows = Run.objects.filter(status=Run.Status.RUNNING, lane=lane, worker__startswith=f"{host}:")
+    rows = Run.objects.filter(status=Run.Status.RUNNING, lane=lane, worker__startswith=f"{host()}:")
     pids = {name.rpartition(":")[2] for name in rows.values_list("worker", flat=True)}
     # The run of a killed worker stays open until its lease ends; nobody is busy with it.
     return sum(1 for pid in pids if pid.isdigit() and psutil.pid_exists(int(pid)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -53,7 +54,7 @@ class ClockWatch:
         return jump if jump and monotonic - at <= self._hold_s else 0.0
 
 
-def measure(now: datetime, clock_watch: ClockWatch) -> Facts:
+def measure(now: datetime, clock_watch: ClockWatch, watched_s: float = math.inf) -> Facts:
     """Everything the system knows about itself, in about six short queries."""
     jump_s = clock_watch.jump_s(clock.now())  # both clocks in one breath: `now` may be seconds old by now
     began = clock.monotonic()
@@ -64,6 +65,7 @@ def measure(now: datetime, clock_watch: ClockWatch) -> Facts:
     oldest, depth = _waiting(now)
     return Facts(
         now=now,
+        watched_s=watched_s,
         database_ms=database_ms,
         processes=[_process(beat, now) for beat in beats if beat.role != "canary"],
         queue_oldest_s=oldest,
@@ -79,6 +81,7 @@ def _process(beat: ProcessBeat, now: datetime) -> ProcessFact:
     return ProcessFact(
         name=beat.name,
         role=beat.role,
+        host=beat.host,
         age_s=(now - beat.beat_at).total_seconds(),
         unanswered_s=float(beat.info.get("unanswered_s") or 0.0),
         rss_mb=float(beat.info.get("rss_mb") or 0.0),

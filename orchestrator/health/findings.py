@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -27,6 +28,7 @@ class ProcessFact:
     name: str
     role: str
     age_s: float
+    host: str = ""
     unanswered_s: float = 0.0  # workers: how long a canary is out and nothing moves
     rss_mb: float = 0.0
     code_version: str = ""
@@ -48,6 +50,7 @@ class Facts:
     """What the checks measured. None means it could not be measured."""
 
     now: datetime
+    watched_s: float = math.inf  # how long the watchman has been looking
     database_ms: float | None = None
     processes: Sequence[ProcessFact] = ()
     queue_oldest_s: Mapping[str, float] = field(default_factory=dict)  # lane -> age of the oldest waiting run
@@ -64,6 +67,7 @@ class Limits:
 
     database_slow_ms: float = 500.0
     beat_late_s: float = 20.0
+    start_grace_s: float = 45.0  # of watching: so long, processes that start with the watchman may take
     canary_late_s: float = 45.0
     queue_late_s: float = 45.0
     clock_jump_s: float = 1.0
@@ -97,7 +101,8 @@ def _database(facts: Facts, limits: Limits) -> Iterable[Finding]:
 
 
 def _processes(facts: Facts, limits: Limits) -> Iterable[Finding]:
-    for role in REQUIRED_ROLES:
+    is_starting = facts.watched_s < limits.start_grace_s
+    for role in REQUIRED_ROLES if not is_starting else ():
         ages = [p.age_s for p in facts.processes if p.role == role]
         component, _, subject = role.partition(":")
         if not ages or min(ages) > limits.beat_late_s:
@@ -105,6 +110,8 @@ def _processes(facts: Facts, limits: Limits) -> Iterable[Finding]:
             yield Finding(
                 component=component, subject=subject, code="missing", severity="critical", detail=detail
             )
+        elif component == "workers":
+            yield from _silent_hosts(facts, role, limits)
     versions = {p.code_version for p in facts.processes if p.code_version and p.age_s <= limits.beat_late_s}
     if len(versions) > 1:
         yield Finding(
@@ -112,13 +119,30 @@ def _processes(facts: Facts, limits: Limits) -> Iterable[Finding]:
         )
 
 
+def _silent_hosts(facts: Facts, role: str, limits: Limits) -> Iterable[Finding]:
+    """Hosts whose workers of a lane died without a word while those of others go on."""
+    newest: dict[str, float] = {}
+    for process in facts.processes:
+        if process.role == role:
+            newest[process.host] = min(process.age_s, newest.get(process.host, math.inf))
+    for host, age_s in newest.items():
+        if age_s > limits.beat_late_s:
+            detail = {"age_s": round(age_s, 1), "limit_s": limits.beat_late_s}
+            subject = f"{role.partition(':')[2]}@{host}"
+            yield Finding(
+                component="workers", subject=subject, code="missing", severity="warning", detail=detail
+            )
+
+
 def _lanes(facts: Facts, limits: Limits) -> Iterable[Finding]:
     for process in facts.processes:
         component, _, lane = process.role.partition(":")
         late = process.unanswered_s > limits.canary_late_s
         if component == "workers" and late and process.age_s <= limits.beat_late_s:
+            hosts = {other.host for other in facts.processes if other.role == process.role}
             yield Finding(
-                component="workers", subject=lane, code="canary_late", severity="critical",
+                component="workers", subject=lane if len(hosts) == 1 else f"{lane}@{process.host}",
+                code="canary_late", severity="critical",
                 detail={"age_s": round(process.unanswered_s, 1), "limit_s": limits.canary_late_s},
                 remedy="restart_cluster",
             )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
@@ -13,8 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from orchestrator.health import checks, remedies
 from orchestrator.health.findings import Finding, HealingBudget, draw
 from orchestrator.models import HealthEvent
-from orchestrator.services import beats
-from tradingsite.foundation import alerts, audit
+from orchestrator.services import beats, runs
+from tradingsite.foundation import alerts, audit, clock
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,9 @@ _FORGOTTEN = timedelta(minutes=10)  # a process silent for so long is history
 class Monitor:
     """One pass: measure, judge, heal, tell. Only the leader of the loop runs it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_starting: bool = False) -> None:
+        """`is_starting`: the other processes were started with this one, and may need a moment to be heard."""
+        self._since = clock.monotonic() if is_starting else -math.inf
         self._clock_watch = checks.ClockWatch()
         self._told: dict[str, str] = {}  # alert -> severity this monitor has raised it with
 
@@ -47,12 +50,14 @@ class Monitor:
         for key, row in open_rows.items():
             if key not in seen:
                 self._close(row, now)
+        if not any(finding.component in ("code", "check") for finding in found):
+            runs.forget_other_code(now)
         beats.purge(now - _FORGOTTEN)
         return found
 
     def _own(self, now: datetime) -> Iterable[Finding]:
         try:
-            return draw(checks.measure(now, self._clock_watch))
+            return draw(checks.measure(now, self._clock_watch, clock.monotonic() - self._since))
         except (DatabaseError, InterfaceError):
             raise
         except Exception:

@@ -76,6 +76,7 @@ class Run(models.Model):
             models.Index(fields=("status", "lease_until"), name="run_status_lease"),
             models.Index(fields=("workflow", "-slot_at"), name="run_recent"),
             models.Index(fields=("-finished_at",), name="run_finished"),
+            models.Index(fields=("-slot_at", "-id"), name="run_timeline"),
         )
 
     def __str__(self) -> str:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
@@ -17,7 +18,7 @@ from orchestrator.selectors.words import cause_word
 from tradingsite.foundation import clock
 from tradingsite.foundation.errors import Invalid
 from tradingsite.foundation.states_text import ACTION
-from tradingsite.foundation.web import fragment, page_number, reads, version_of
+from tradingsite.foundation.web import csv_of, fragment, page_number, reads, version_of
 
 RANGES: Final = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30)}
 
@@ -77,6 +78,25 @@ def decisions(request: HttpRequest) -> HttpResponse:
         },
     }
     return render(request, "orchestrator/decisions.html", context)
+
+
+_COLUMNS: Final = (
+    "id", "decided_at", "last_seen_at", "equal_checks", "workflow", "asset_type", "action", "cause", "sentence",
+    "interval_before_s", "interval_after_s", "next_run_at", "gates", "run_id", "run_status",
+)  # fmt: skip
+
+
+@reads
+def decisions_csv(request: HttpRequest) -> HttpResponseBase:
+    """Every decision of the page's filter as a file."""
+    rows = (
+        (
+            row.pk, row.at, row.last_at, row.count, row.workflow_name, row.asset_type, row.action, row.cause, row.sentence,
+            row.interval_before_s, row.interval_after_s, row.next_run_at, " ".join(row.gates), row.run_pk, row.run_status,
+        )
+        for row in reads_.every(_filter(request))
+    )  # fmt: skip
+    return csv_of("decisions.csv", _COLUMNS, rows)
 
 
 @reads

@@ -12,10 +12,11 @@ from django.utils.translation import gettext as _
 from orchestrator import plugins
 from orchestrator.params import Param
 from orchestrator.selectors.pages import WorkflowRow
+from orchestrator.services.intervals import INTERVALS
+from orchestrator.services.intervals import labels as interval_labels
 from tradingsite.foundation.errors import FieldProblem, Invalid
 from tradingsite.foundation.typed_numbers import parse
 
-INTERVALS: Final = ("min_interval_s", "base_interval_s", "max_interval_s")
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -51,13 +52,10 @@ def interval_fields(row: WorkflowRow, posted: Mapping[str, str], errors: Mapping
     """Minimum, base and maximum interval in minutes."""
     bounds = plugins.get(row.type_key).bounds
     low, high = bounds.minimum.total_seconds() / 60, bounds.maximum.total_seconds() / 60
-    labels = {
-        "min_interval_s": (_("Shortest interval"), _("Used when the market is at its most lively.")),
-        "base_interval_s": (_("Base interval"), _("Used in ordinary conditions.")),
-        "max_interval_s": (
-            _("Longest interval"),
-            _("Never waits longer than this while the market is open."),
-        ),
+    helps = {
+        "min_interval_s": _("Used when the market is at its most lively."),
+        "base_interval_s": _("Used in ordinary conditions."),
+        "max_interval_s": _("Never waits longer than this while the market is open."),
     }
     stored = {"min_interval_s": row.min_s, "base_interval_s": row.base_s, "max_interval_s": row.max_s}
     limits = _("From %(low)s to %(high)s min.") % {"low": f"{low:g}", "high": f"{high:g}"}
@@ -67,11 +65,11 @@ def interval_fields(row: WorkflowRow, posted: Mapping[str, str], errors: Mapping
             label=label,
             kind="text",
             value=posted.get(name, f"{Decimal(stored[name]) / 60:.6g}"),
-            help=f"{text} {limits}",
+            help=f"{helps[name]} {limits}",
             unit=_("min"),
             error=errors.get(name, ""),
         )
-        for name, (label, text) in labels.items()
+        for name, label in interval_labels().items()
     ]
 
 

@@ -17,6 +17,7 @@ from orchestrator.selectors import pages_decisions as decisions
 from orchestrator.selectors import pages_runs as runs
 from orchestrator.selectors.preview import preview as preview_of
 from orchestrator.services import workflows as service
+from orchestrator.services.intervals import INTERVALS
 from tradingsite.foundation import audit, clock
 from tradingsite.foundation.errors import ConcurrentChange, Invalid
 from tradingsite.foundation.roles import Role
@@ -49,7 +50,7 @@ def workflow(request: HttpRequest, pk: int) -> HttpResponse:
         "decisions": decisions.latest(6, workflow_pk=pk),
         "runs": runs.run_durations(pk),
         "recent": runs.runs(workflow_pk=pk, size=10).rows,
-        "revisions": reads_.revisions(pk),
+        "revisions": reads_.revisions(pk, names=reads_.field_labels(row.type_key)),
         "params": reads_.named_params(row),
         "version": reads_.workflows_version(),
     }
@@ -138,7 +139,7 @@ def _conflict(request: HttpRequest, row: reads_.WorkflowRow, posted: Mapping[str
     mine = {"name": yours.name, **yours.intervals, "params": yours.params}
     theirs = service.config_of(service.get(row.pk))
     context = _form_context(fresh, {**posted, "version": str(fresh.version)}, {})
-    context["conflict"] = reads_.differences(theirs, mine)
+    context["conflict"] = reads_.differences(theirs, mine, reads_.field_labels(row.type_key))
     return render(request, "orchestrator/workflow_edit.html", context, status=409)
 
 
@@ -159,7 +160,7 @@ def _preview(row: reads_.WorkflowRow, posted: Mapping[str, str]) -> Any:
         else:
             spans = {"min_interval_s": row.min_s, "base_interval_s": row.base_s, "max_interval_s": row.max_s}
             params = dict(row.params)
-        low, base, high = (spans[name] for name in forms.INTERVALS)
+        low, base, high = (spans[name] for name in INTERVALS)
         if not 0 < low <= base <= high:
             return {"problem": _("The intervals must be in order: shortest, base, longest.")}
         return preview_of(row, min_s=low, base_s=base, max_s=high, params=params, now=clock.now())

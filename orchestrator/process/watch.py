@@ -17,6 +17,7 @@ from tradingsite.foundation import clock
 logger = logging.getLogger(__name__)
 
 TASK = "orchestrator.tasks.canary"
+_MOST_COPIES = 8
 
 
 @dataclass(kw_only=True)
@@ -24,7 +25,8 @@ class LaneWatch:
     """Housekeeping of one lane's main process: heartbeat, canary, restart requests. Times in seconds.
 
     The canary counts as late only while nothing moves: workers that are all busy with long runs are not stuck (runs have
-    deadlines of their own), and neither is a queue that is long but gets shorter.
+    deadlines of their own), and neither is a queue that is long but gets shorter. Where several hosts serve the lane any
+    of them may take it; it is sent again, in growing numbers, until a worker of this host has executed one.
     """
 
     lane: str
@@ -37,6 +39,8 @@ class LaneWatch:
     _sent_at: float | None = None
     _still_since: float | None = None  # since when nothing moved although a canary is out
     _token: str = ""
+    _seen_before: str = ""  # what a worker of this host had executed last when the canary was sent
+    _copies: int = 1
     _ticket: int = 0
     _ahead: int = 0
     _reason: str = ""
@@ -73,9 +77,10 @@ class LaneWatch:
     def _canary(self) -> None:
         if not self._token:
             if self._sent_at is None or clock.monotonic() - self._sent_at >= self.every_s:
+                self._seen_before, self._copies = canary.newest_here(self.lane), 1
                 self._send()
                 self._moved()
-        elif canary.arrived(self.lane, self._token):
+        elif canary.newest_here(self.lane) != self._seen_before:
             self._token, self._still_since = "", None
         elif canary.busy_workers(self.lane) >= self.workers:
             self._moved()
@@ -85,7 +90,10 @@ class LaneWatch:
     def _look_at_the_queue(self) -> None:
         ahead = canary.waiting(self.lane, self._ticket)
         if not ahead:
-            self._send()  # its bell was lost; that alone is no reason to start anew
+            # Its bell was lost, which alone is no reason to start anew, or another host was quicker.
+            if canary.taken_elsewhere(self.lane, self._token):
+                self._copies = min(self._copies * 2, _MOST_COPIES)
+            self._send()
             return
         if ahead < self._ahead:
             self._moved()
@@ -93,7 +101,8 @@ class LaneWatch:
 
     def _send(self) -> None:
         token = canary.new_token(self.lane, clock.now())
-        async_task(TASK, token, cluster=self.lane, timeout=20, task_name="canary")
+        for _copy in range(self._copies):
+            async_task(TASK, token, cluster=self.lane, timeout=20, task_name="canary")
         self._token, self._sent_at = token, clock.monotonic()
         self._ticket = canary.newest_ticket(self.lane)
         self._ahead = canary.waiting(self.lane, self._ticket)

@@ -10,18 +10,18 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from orchestrator.recommend.facts import Facts, gather, wilson
+from orchestrator.recommend.facts import Facts, Seen, gather, seen, wilson
 from orchestrator.recommend.rules import RULES
 from orchestrator.recommend.values import Recommendation, Subject
 from orchestrator.recommend.words import Change
 
-__all__ = ["Change", "Facts", "Recommendation", "Subject", "gather", "recommend", "wilson"]
+__all__ = ["Change", "Facts", "Recommendation", "Seen", "Subject", "gather", "recommend", "seen", "wilson"]
 
 
 def recommend(
     subject: Subject, *, decisions: Iterable[Any], runs: Iterable[Any], now: datetime
 ) -> tuple[Recommendation, ...]:
-    """Advice for one workflow, warnings first. Rows are stored rows or mappings with the same names, in any order."""
+    """Advice for one workflow, warnings first. Rows are stored rows, mappings with the same names or (decisions) `Seen`, in any order."""
     facts = gather(decisions=decisions, runs=runs, now=now)
     found = [advice for rule in RULES if (advice := rule(subject, facts)) is not None]
     # A calm market and useless runs give the same advice: it is said once.

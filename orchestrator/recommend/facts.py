@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from orchestrator.explain import reading
 
@@ -41,37 +41,33 @@ class Facts:
 def gather(*, decisions: Iterable[Any], runs: Iterable[Any], now: datetime) -> Facts:
     """A decision is in force until the next one of the workflow, the newest until `now`."""
     ordered = sorted(
-        (
-            row
-            for row in decisions
-            if (at := reading.moment(reading.get(row, "decided_at"))) is not None and at <= now
-        ),
-        key=lambda row: reading.get(row, "decided_at"),
+        ((one.at, one) for row in decisions if (one := _seen(row)).at is not None and one.at <= now),
+        key=lambda item: item[0],
     )
-    starts = [_at(row) for row in ordered]
+    starts = [at for at, _one in ordered]
     lengths = [(end - start).total_seconds() for start, end in zip(starts, [*starts[1:], now], strict=False)]
+    looks = [one for _at, one in ordered]
     total = math.fsum(lengths)
 
-    def share(holds: Callable[[Any], bool]) -> float:
+    def share(holds: Callable[[Seen], bool]) -> float:
         if total <= 0.0:
             return 0.0
-        return math.fsum(length for row, length in zip(ordered, lengths, strict=True) if holds(row)) / total
+        return math.fsum(length for look, length in zip(looks, lengths, strict=True) if holds(look)) / total
 
-    seen = [
-        (term.get("value"), term.get("threshold")) for row in ordered if (term := _term(row, "volatility"))
-    ]
-    known = [(size, limit) for value, limit in seen if (size := reading.number(value)) is not None]
+    known = [look for look in looks if look.volatility is not None]
     return Facts(
         span=now - starts[0] if starts else timedelta(0),
         decisions=len(ordered),
         volatility_known=len(known),
-        hot_share=share(_is_hot),
-        highest_volatility=max((value for value, _limit in known), default=None),
-        threshold=reading.number(known[-1][1]) if known else None,
-        at_minimum_share=share(lambda row: _contribution(row, "bounds") > 0.01),
-        slowed_share=share(lambda row: _contribution(row, "load") > math.log(1.2)),
-        stale_share=share(lambda row: _holds(row, "data_stale", "data_missing")),
-        quota_share=share(lambda row: _holds(row, "quota")),
+        hot_share=share(lambda look: look.is_hot),
+        highest_volatility=max(
+            (look.volatility for look in known if look.volatility is not None), default=None
+        ),
+        threshold=known[-1].threshold if known else None,
+        at_minimum_share=share(lambda look: look.bounds > 0.01),
+        slowed_share=share(lambda look: look.load > math.log(1.2)),
+        stale_share=share(lambda look: bool(look.gates & {"data_stale", "data_missing"})),
+        quota_share=share(lambda look: "quota" in look.gates),
         **_run_figures(list(runs)),
     )
 
@@ -103,28 +99,49 @@ def _run_figures(runs: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-def _at(row: Any) -> datetime:
-    at = reading.moment(reading.get(row, "decided_at"))
-    assert at is not None  # filtered before
-    return at
+class Seen(NamedTuple):
+    """What the rules ask of one decision, read once: there are thousands. `at` None: not a time."""
+
+    at: datetime | None
+    volatility: float | None = None
+    threshold: float | None = None
+    load: float = 0.0
+    bounds: float = 0.0
+    gates: frozenset[str] = frozenset()
+
+    @property
+    def is_hot(self) -> bool:
+        return self.volatility is not None and self.threshold is not None and self.volatility > self.threshold
 
 
-def _term(row: Any, code: str) -> Mapping[str, Any]:
-    return next((item for item in reading.items(row, "factors") if item.get("code") == code), {})
+_NONE: Final[frozenset[str]] = frozenset()
 
 
-def _contribution(row: Any, code: str) -> float:
-    return reading.number(_term(row, code).get("contribution")) or 0.0
+def seen(at: Any, gates: Any, volatility: Any, threshold: Any, load: Any, bounds: Any) -> Seen:
+    """From stored values, whatever they are: `volatility` with its threshold, and the contributions of two factors."""
+    held = _NONE
+    if gates:
+        held = frozenset(str(gate.get("code", "")) for gate in gates if isinstance(gate, Mapping))
+    number = reading.number
+    return Seen(
+        reading.moment(at),
+        number(volatility),
+        number(threshold),
+        number(load) or 0.0,
+        number(bounds) or 0.0,
+        held,
+    )
 
 
-def _is_hot(row: Any) -> bool:
-    term = _term(row, "volatility")
-    value, threshold = reading.number(term.get("value")), reading.number(term.get("threshold"))
-    return value is not None and threshold is not None and value > threshold
-
-
-def _holds(row: Any, *codes: str) -> bool:
-    return any(gate.get("code") in codes for gate in reading.items(row, "gates"))
+def _seen(row: Any) -> Seen:
+    if isinstance(row, Seen):
+        return row
+    terms = {str(item.get("code", "")): item for item in reading.items(row, "factors")}
+    volatility, load, bounds = (terms.get(code, {}) for code in ("volatility", "load", "bounds"))
+    return seen(
+        reading.get(row, "decided_at"), reading.get(row, "gates"), volatility.get("value"),
+        volatility.get("threshold"), load.get("contribution"), bounds.get("contribution"),
+    )  # fmt: skip
 
 
 def wilson(hits: int, of: int, z: float = 1.645) -> tuple[float, float]:

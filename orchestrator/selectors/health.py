@@ -132,7 +132,7 @@ def _components(alive: Iterable[Beat], opened: Iterable[HealthEvent]) -> list[Co
 
 def _component_of(row: HealthEvent, known: Iterable[str]) -> str:
     """The process role a finding is about ("workers:trading"), else its component."""
-    role = f"{row.component}:{row.subject}"
+    role = f"{row.component}:{row.subject.partition('@')[0]}"
     return role if role in known else row.component
 
 

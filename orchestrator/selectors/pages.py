@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from orchestrator import plugins
 from orchestrator.models import ProcessBeat, Run, Workflow, WorkflowEvent, WorkflowRevision
+from orchestrator.services import control, intervals
 from tradingsite.foundation.errors import NotFound
 from tradingsite.foundation.numbers_text import quantity
 from tradingsite.foundation.web import pulse, version_of
@@ -175,6 +176,7 @@ WORKFLOW_PULSE: Final = (
     "SELECT MAX(next_run_at) FROM orchestrator_workflow",
     "SELECT MIN(next_run_at) FROM orchestrator_workflow",
     "SELECT MAX(manual_requested_at) FROM orchestrator_workflow",
+    "SELECT MAX(epoch) FROM orchestrator_controlswitch",
 )
 RUN_PULSE: Final = (
     "SELECT MAX(id) FROM orchestrator_run",
@@ -186,11 +188,22 @@ DECISION_PULSE: Final = (
     "SELECT MAX(id) FROM orchestrator_decision",
     "SELECT MAX(last_seen_at) FROM orchestrator_decision",
 )
+# The newer beats are those after the one time given.
+BEAT_PULSE: Final = (
+    "SELECT COUNT(*) FROM orchestrator_processbeat WHERE role >= 'worker' AND role < 'workes' AND beat_at >= %s",
+    "SELECT COUNT(*) FROM orchestrator_processbeat WHERE role >= 'worker' AND role < 'workes'",
+    "SELECT MAX(beat_at) FROM orchestrator_processbeat WHERE role = 'loop'",
+)
 
 
 def workflows_version() -> str:
-    """Changes whenever a workflow or an open run does. One query."""
-    return version_of(*pulse(*WORKFLOW_PULSE, *RUN_PULSE))
+    """Changes whenever a workflow, an open run or the switch does. One query."""
+    return version_of(*pulse(*WORKFLOW_PULSE, *RUN_PULSE), *halts())
+
+
+def halts() -> tuple[bool, bool]:
+    """What stops everything without a row: part of the version of whatever shows the state of workflows."""
+    return control.halted_by_file(), control.halted_by_env()
 
 
 def pairs(values: Any, limit: int = 40) -> tuple[tuple[str, str], ...]:
@@ -257,13 +270,24 @@ class Revision:
     changes: tuple[tuple[str, str, str], ...]  # name, before, after
 
 
-def revisions(pk: int, limit: int = 20) -> tuple[Revision, ...]:
+def field_labels(type_key: str) -> dict[str, str]:
+    """What people call the fields of a configuration, by their names in code."""
+    seconds = {name: f"{label} (s)" for name, label in intervals.labels().items()}
+    try:
+        params = {param.name: str(param.label) for param in plugins.get(type_key).params}
+    except plugins.UnknownWorkflowType:
+        params = {}
+    return {"name": _("Name"), **seconds, **params}
+
+
+def revisions(pk: int, limit: int = 20, names: Mapping[str, str] | None = None) -> tuple[Revision, ...]:
     """Newest first."""
     rows = list(WorkflowRevision.objects.filter(workflow_id=pk).order_by("-version")[: limit + 1])
     shown = []
     for index, row in enumerate(rows[:limit]):
         before = rows[index + 1].config if index + 1 < len(rows) else None
-        shown.append(Revision(row.version, row.changed_by, row.changed_at, differences(before, row.config)))
+        changes = differences(before, row.config, names)
+        shown.append(Revision(row.version, row.changed_by, row.changed_at, changes))
     return tuple(shown)
 
 
@@ -275,14 +299,18 @@ def revision_config(pk: int, version: int) -> Mapping[str, Any] | None:
     )
 
 
-def differences(before: Any, after: Any) -> tuple[tuple[str, str, str], ...]:
-    """What changed between two configurations, parameters by name; empty for the first one."""
+def differences(
+    before: Any, after: Any, labels: Mapping[str, str] | None = None
+) -> tuple[tuple[str, str, str], ...]:
+    """What changed between two configurations, field by field under its label; empty for the first one."""
     if not isinstance(before, Mapping) or not isinstance(after, Mapping):
         return ()
     old, new = _flat(before), _flat(after)
     names: Iterable[str] = dict.fromkeys([*old, *new])
     return tuple(
-        (name, old.get(name, "–"), new.get(name, "–")) for name in names if old.get(name) != new.get(name)
+        ((labels or {}).get(name, name), old.get(name, "–"), new.get(name, "–"))
+        for name in names
+        if old.get(name) != new.get(name)
     )
 
 

@@ -12,6 +12,8 @@ import psutil
 
 from orchestrator.conf import code_version, conf
 from orchestrator.models import ProcessBeat
+from orchestrator.services import control
+from tradingsite.foundation.errors import Unavailable
 
 
 def name_of(role: str, pid: int | None = None) -> str:
@@ -42,7 +44,7 @@ class Beater:
             "generation": self.generation[:40],
             "started_at": self._started_at,
             "beat_at": now,
-            "info": {**self.vital_figures(), **(info or {})},
+            "info": {**self.vital_figures(), "switch_epoch": _switch_epoch(), **(info or {})},
         }
         ProcessBeat.objects.update_or_create(name=self.name, defaults=values)
         self._last = now
@@ -62,6 +64,14 @@ class Beater:
     def forget(self) -> None:
         """The process leaves in order: nobody should miss it."""
         ProcessBeat.objects.filter(name=self.name).delete()
+
+
+def _switch_epoch() -> int | None:
+    """The switch this process sees; None when it cannot be read."""
+    try:
+        return control.current().epoch
+    except Unavailable:
+        return None
 
 
 def purge(before: datetime) -> int:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F
-
 from orchestrator.models import Decision, Workflow
 from orchestrator.services.bulk import set_columns
 from tradingsite.foundation import statements
+from tradingsite.foundation.statements import Sql
 
 _CHUNK = 500
 
@@ -52,8 +51,11 @@ def fold(folds: Iterable[Fold]) -> int:
     written = 0
     for (count, seen_at), ids in groups.items():
         for start in range(0, len(ids), _CHUNK):
-            rows = Decision.objects.filter(pk__in=ids[start : start + _CHUNK])
-            written += rows.update(fold_count=F("fold_count") + count, last_seen_at=seen_at)
+            part = ids[start : start + _CHUNK]
+            written += statements.update(
+                Decision, {"fold_count": Sql("fold_count + %s", (count,)), "last_seen_at": seen_at}, {},
+                also=Sql(f"id IN ({', '.join(['%s'] * len(part))})", tuple(part)),
+            )  # fmt: skip
     return written
 
 

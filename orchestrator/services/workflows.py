@@ -12,11 +12,11 @@ from django.utils.translation import gettext as _
 from orchestrator import plugins, states
 from orchestrator.models import Workflow, WorkflowEvent, WorkflowRevision
 from orchestrator.params import defaults, validate
-from orchestrator.services import control
+from orchestrator.services import control, intervals
+from orchestrator.services.intervals import INTERVALS
 from tradingsite.foundation import alerts, audit, transitions
 from tradingsite.foundation.errors import ConcurrentChange, Conflict, FieldProblem, Invalid, NotFound, Refused
 
-_INTERVALS = ("min_interval_s", "base_interval_s", "max_interval_s")
 _NO_TROUBLE = {
     "consecutive_failures": 0,
     "consecutive_abandoned": 0,
@@ -172,7 +172,7 @@ def _validated(kind: plugins.WorkflowType, config: dict[str, Any]) -> dict[str, 
         errors.append(
             {"pointer": "#/name", "code": "length", "detail": _("The name must have 1 to 120 characters.")}
         )
-    errors += _interval_problems(kind, {field: config[field] for field in _INTERVALS})
+    errors += intervals.problems(kind, {field: config[field] for field in INTERVALS})
     try:
         config["params"] = validate(kind.params, config["params"])
     except Invalid as e:
@@ -180,21 +180,6 @@ def _validated(kind: plugins.WorkflowType, config: dict[str, Any]) -> dict[str, 
     if errors:
         raise Invalid(" ".join(error["detail"] for error in errors), errors=errors)
     return config
-
-
-def _interval_problems(kind: plugins.WorkflowType, values: Mapping[str, Any]) -> list[FieldProblem]:
-    low, high = int(kind.bounds.minimum.total_seconds()), int(kind.bounds.maximum.total_seconds())
-    errors: list[FieldProblem] = []
-    for field, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            detail = _("%(field)s must be a whole number of seconds from %(low)s to %(high)s, was %(value)s.")
-            facts = {"field": field, "low": low, "high": high, "value": repr(value)}
-            errors.append({"pointer": f"#/{field}", "code": "out_of_range", "detail": detail % facts})
-    if not errors and not values["min_interval_s"] <= values["base_interval_s"] <= values["max_interval_s"]:
-        text = _("The intervals must satisfy minimum <= base <= maximum, were %(min_interval_s)s, %(base_interval_s)s, "
-                 "%(max_interval_s)s.")  # fmt: skip
-        errors.append({"pointer": "#/base_interval_s", "code": "interval_order", "detail": text % values})
-    return errors
 
 
 def activate(pk: int, actor: audit.Actor, now: datetime, reason: str = "") -> Workflow:
@@ -327,7 +312,7 @@ def config_of(row: Workflow) -> dict[str, Any]:
     """What an edit changes and a revision keeps."""
     return {
         "name": row.name,
-        **{field: getattr(row, field) for field in _INTERVALS},
+        **{field: getattr(row, field) for field in INTERVALS},
         "params": dict(row.params),
     }
 
@@ -350,7 +335,7 @@ def _known_params(kind: plugins.WorkflowType, row: Workflow) -> dict[str, Any]:
 def _bounds_s(kind: plugins.WorkflowType) -> dict[str, int]:
     bounds = kind.bounds
     spans = (bounds.minimum, bounds.base, bounds.maximum)
-    return {field: max(1, int(span.total_seconds())) for field, span in zip(_INTERVALS, spans, strict=True)}
+    return {field: max(1, int(span.total_seconds())) for field, span in zip(INTERVALS, spans, strict=True)}
 
 
 def _remember(row: Workflow, actor: audit.Actor, now: datetime) -> None:
@@ -386,3 +371,13 @@ def keep_only_for_replay(asset_types: Sequence[str], *, actor: audit.Actor, now:
     for pk, asset_type, key in Workflow.objects.values_list("pk", "asset_type", "type_key"):
         if asset_type not in kept or not plugins.get(key).replayable:
             pause(pk, actor, now, "not part of this replay")
+
+
+def pace_for_replay(bar_s: int, *, actor: audit.Actor, now: datetime) -> None:
+    """Housekeeping sees nothing new before the next bar closes: its base interval is not shorter than `bar_s`, the
+    length of the finest bars, within its own bounds. Nothing changes where bars are shorter than an hour.
+    """
+    for row in Workflow.objects.filter(status=Workflow.Status.ACTIVE, asset_type=""):
+        base_s = min(row.max_interval_s, max(row.base_interval_s, bar_s))
+        if base_s != row.base_interval_s:
+            edit(row.pk, version=row.version, actor=actor, now=now, base_interval_s=base_s, reason="replay")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
-from orchestrator import plugins, states, testkit
+from orchestrator import plugins, runner, states, testkit
 from orchestrator.conf import code_version, conf
 from orchestrator.models import Run, RunEvent, RunStep, Workflow
 from orchestrator.services import control, runs, workflows
@@ -316,3 +316,33 @@ def test_a_worker_killed_at_any_point_leaves_a_run_the_sweeper_ends(toy, halt_fi
             assert runner.execute(pk) == "not_claimed"
             assert set(RunStep.objects.values_list("status", flat=True)) <= {"failed", "succeeded"}
         assert RunEvent.objects.filter(to_status__in=states.RUN.terminal).count() == 1
+
+
+class _Fast(clock.RealClock):
+    """The clock of a host that goes an hour ahead of everybody else's."""
+
+    def now(self):
+        return super().now() + timedelta(hours=1)
+
+
+@pytest.mark.django_db
+def test_a_host_whose_clock_is_wrong_judges_the_deadline_by_the_clock_that_set_it(toy, halt_file):
+    # SQLite is one host with one clock; PostgreSQL's is everybody's.
+    with clock.use(clock.RealClock() if connection.vendor == "postgresql" else _Fast()):
+        testkit.switch_on(clock.now())
+        made = testkit.queued_run(testkit.make_workflow(toy, clock.db_now()), clock.db_now(), expires_s=7200)
+        run = runs.claim(made.pk, "right")
+    with clock.use(_Fast()):
+        assert runs.may_act(run.pk, run.epoch) == ""
+        assert runs.heartbeat(run.pk, run.epoch)
+        Run.objects.update(deadline_at=clock.db_now() - timedelta(seconds=1))
+        assert runs.may_act(run.pk, run.epoch) == "deadline"
+
+
+@pytest.mark.django_db
+def test_a_run_that_ends_on_a_host_whose_clock_is_wrong_is_not_late(toy, halt_file):
+    with clock.use(clock.RealClock() if connection.vendor == "postgresql" else _Fast()):
+        testkit.switch_on(clock.now())
+        made = testkit.queued_run(testkit.make_workflow(toy, clock.db_now()), clock.db_now(), expires_s=7200)
+    with clock.use(_Fast()):
+        assert runner.execute(made.pk, worker="fast") == "succeeded"

@@ -72,6 +72,7 @@ def one_instant() -> Iterator[None]:
         yield
         return
     is_sqlite = connection.vendor == "sqlite"
+    connection.ensure_connection()  # opening it sets the mode anew
     link: Any = connection
     mode = getattr(connection, "transaction_mode", None)
     if is_sqlite:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 
 from django.core.cache import cache
@@ -16,18 +17,28 @@ logger = logging.getLogger(__name__)
 
 _MIGRATED_FOR_S = 60.0  # reading all migration files takes a while, and they do not come and go
 
+_ANSWER_HOLDS_S = 1.0  # anybody may ask as often as they like; that must not load the database
+
 _migrated_until = float("-inf")
+_answered_at = float("-inf")
+_answer: dict[str, bool] = {}
+_lock = threading.Lock()
 
 
 def components() -> dict[str, bool]:
-    """Name -> whether it works, for database, migrations, cache and queue."""
-    return {name: _works(name, check) for name, check in _checks.items()}
+    """Name -> whether it works, for database, migrations, cache and queue; at most a second old."""
+    global _answer, _answered_at
+    with _lock:  # of many who ask at once, one looks
+        if not 0 <= clock.monotonic() - _answered_at < _ANSWER_HOLDS_S:
+            _answer = {name: _works(name, check) for name, check in _checks.items()}
+            _answered_at = clock.monotonic()
+        return dict(_answer)
 
 
 def forget() -> None:
-    """Look at the migrations again next time."""
-    global _migrated_until
-    _migrated_until = float("-inf")
+    """Look at everything again next time."""
+    global _migrated_until, _answered_at
+    _migrated_until = _answered_at = float("-inf")
 
 
 def _works(name: str, check: Callable[[], bool]) -> bool:

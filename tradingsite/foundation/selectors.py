@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext as _
 
@@ -175,6 +176,20 @@ def access_tokens(user: Any) -> QuerySet[ApiToken]:
     """The tokens `user` may see: their own, an admin's all."""
     found = ApiToken.objects.select_related("user").order_by("-created_at", "-pk")
     return found if roles.allows(user, roles.Role.ADMIN) else found.filter(user=user)
+
+
+def tokens_of(user: Any | None) -> QuerySet[ApiToken]:
+    """Everybody's tokens, or those of one person."""
+    found = ApiToken.objects.select_related("user").order_by("-created_at", "-pk")
+    return found if user is None else found.filter(user=user)
+
+
+def user_named(name: str) -> Any:
+    """A person by user name. Raises NotFound."""
+    found = get_user_model()._default_manager.filter(username=name).first()
+    if found is None:
+        raise NotFound(_("There is nobody called %(name)s.") % {"name": name})
+    return found
 
 
 def token(user: Any, pk: int, now: datetime) -> TokenRow:

@@ -23,6 +23,7 @@ UNKNOWN: Final = State(_("unknown"), "question", "warn")
 WORKFLOW: Final = {
     "draft": State(_("draft"), "ring", "quiet"),
     "active": State(_("running"), "play", "ok"),
+    "held": State(_("held by the switch"), "stop", "warn"),  # active, but the switch lets nothing start
     "paused": State(_("paused"), "pause", "warn"),
     "halted": State(_("halted"), "octagon", "bad"),
     "archived": State(_("archived"), "dash", "quiet"),
@@ -72,6 +73,8 @@ SWITCH: Final = {
     "running": State(_("Running"), "play", "ok"),
     "paused": State(_("Entries paused"), "pause", "warn"),
     "draining": State(_("Draining"), "clock", "warn"),
+    "stopping": State(_("Stopping"), "clock", "bad"),
+    "unconfirmed": State(_("Stop not confirmed"), "warn", "bad"),
     "stopped": State(_("Stopped"), "stop", "bad"),
 }
 ACTION: Final = {

@@ -9,11 +9,12 @@ connection), without which INSERT OR REPLACE would delete rows silently.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from django.db import migrations
+from django.db import connection, migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,50}")
@@ -66,3 +67,35 @@ def _run(
     for statement in statements[schema_editor.connection.vendor]:
         # Without parameters the statement is sent as it is: "%" needs no escaping.
         schema_editor.execute(statement, params=None)
+
+
+@contextmanager
+def lifted(*tables: str) -> Iterator[None]:
+    """Inside the block, and inside its transaction only, the triggers of these tables do not act; others never notice.
+
+    For the one thing that may undo what guards protect: taking the demo away. Must run inside `transaction.atomic()`;
+    when the block fails, the rollback brings the triggers back.
+    """
+    if not connection.in_atomic_block or not all(_NAME.fullmatch(table) for table in tables):
+        raise ValueError("Triggers are lifted for plain table names inside a transaction.")
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            marks = ", ".join(["%s"] * len(tables))
+            cursor.execute(
+                f"SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name IN ({marks})",  # noqa: S608
+                tables,
+            )
+            found = cursor.fetchall()
+            for name, _sql in found:
+                cursor.execute(f"DROP TRIGGER {name}")
+            yield
+            for _name, sql in found:
+                cursor.execute(sql, None)  # without parameters it is sent as it is
+            return
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # a table with pending checks cannot be altered
+        for table in tables:
+            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        yield
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        for table in tables:
+            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import wraps
+from itertools import chain
 from typing import Any, Concatenate, ParamSpec
 
 from django.contrib import messages
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render, resolve_url
 from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -23,13 +27,17 @@ from tradingsite.foundation.errors import DomainError, Invalid, RateLimited, Ref
 from tradingsite.foundation.roles import Role, require
 
 P = ParamSpec("P")
-View = Callable[Concatenate[HttpRequest, P], HttpResponse]  # called with the request by position
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]  # called with the request by position
 
 
-def pulse(*questions: str) -> tuple[Any, ...]:
-    """The answers to several scalar SQL questions in one query. The questions are constants of the code, never input."""
+def pulse(*questions: str, times: Sequence[datetime] = ()) -> tuple[Any, ...]:
+    """The answers to several scalar SQL questions in one query. The questions are constants of the code, never input.
+
+    `times` fill the %s of the questions, in their order.
+    """
+    values = [connection.ops.adapt_datetimefield_value(at) for at in times] or None
     with connection.cursor() as cursor:
-        cursor.execute("SELECT " + ", ".join(f"({question})" for question in questions))
+        cursor.execute("SELECT " + ", ".join(f"({question})" for question in questions), values)
         row = cursor.fetchone()
     return tuple(row)
 
@@ -59,6 +67,43 @@ def fragment(
     return response
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_cell(value: Any) -> str:
+    """A cell for any spreadsheet: numbers and UTC times as they are, text that would be a formula marked as text."""
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, int | float):
+        return str(value)
+    text = str(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+class _Echo:
+    def write(self, line: str) -> str:
+        return line
+
+
+def csv_of(name: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> StreamingHttpResponse:
+    """A file with a header line and `rows`, sent while they are read, however many there are."""
+    writer = csv.writer(_Echo())
+    lines = chain([header], rows)
+    response = StreamingHttpResponse(
+        (writer.writerow([csv_cell(value) for value in line]) for line in lines),
+        content_type="text/csv; charset=utf-8",
+    )
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    response.headers["Cache-Control"] = "no-store, private"
+    return response
+
+
 def back_to(request: HttpRequest, default: str) -> str:
     """Where a post leads: its `next` when that is one of our own pages, else `default` (a URL name or path)."""
     wanted = request.POST.get("next", "")
@@ -80,12 +125,26 @@ def reads(view: View[P]) -> View[P]:
     return require_http_methods(["GET", "HEAD"])(_readable(view))
 
 
+def reads_as(role: Role) -> Callable[[View[P]], View[P]]:
+    """A page somebody looks at who has at least `role`. Looking leaves no trace, being refused neither."""
+
+    def decorate(view: View[P]) -> View[P]:
+        @wraps(view)
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            require(request.user, role)
+            return view(request, *args, **kwargs)
+
+        return reads(guarded)
+
+    return decorate
+
+
 def posts(role: Role) -> Callable[[View[P]], View[P]]:
     """A page that changes something: POST only, for `role` and above. A refusal is audited."""
 
     def decorate(view: View[P]) -> View[P]:
         @wraps(view)
-        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             _guard(request, role)
             return view(request, *args, **kwargs)
 
@@ -99,7 +158,7 @@ def form(role: Role) -> Callable[[View[P]], View[P]]:
 
     def decorate(view: View[P]) -> View[P]:
         @wraps(view)
-        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if request.method == "POST":
                 _guard(request, role)
             return view(request, *args, **kwargs)
@@ -126,7 +185,7 @@ def _guard(request: HttpRequest, role: Role) -> None:
 
 def _readable(view: View[P]) -> View[P]:
     @wraps(view)
-    def answered(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def answered(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
         except DomainError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from assets.markets.selectors.pages import is_demo_feed
 from assets.markets.selectors.setup import calendars_lacking_days
 from assets.markets.services import calendar_days, instruments
 from assets.trading.services import accounts
@@ -27,7 +28,7 @@ def bootstrap(now: datetime) -> BootstrapReport:
     # The calendar library takes seconds to load: only when days are missing.
     days = sum(calendar_days.sync(calendar, now).added for calendar in calendars_lacking_days(now))
     before = accounts.count()
-    for is_demo in (False, True):
+    for is_demo in {False, is_demo_feed()}:
         accounts.ensure_paper_accounts(now, is_demo=is_demo)
     return BootstrapReport(
         instruments=changed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
@@ -29,15 +30,15 @@ def _known(asset_type: str) -> str:
     return asset_type
 
 
-def _header(asset_type: str) -> dict[str, Any]:
-    now = clock.now()
+def _header(asset_type: str, now: datetime, known: Any = None) -> dict[str, Any]:
     rows = workflows.workflows(now, asset_type=asset_type, with_counts=False)
-    found = books.all_books(now, asset_type)
+    found = books.all_books(now, asset_type, known)
     newest = decisions.newest_by_workflow(asset_type)
     return {
         "asset_type": asset_type,
         "rows": [(row, newest.get(row.pk)) for row in rows],
         "book": found[0] if found else None,
+        "curve": books.drawn(found),
     }
 
 
@@ -49,7 +50,8 @@ def _version() -> str:
             *workflows.WORKFLOW_PULSE,
             *workflows.RUN_PULSE,
             *workflows.DECISION_PULSE,
-        )
+        ),
+        *workflows.halts(),
     )
 
 
@@ -57,7 +59,7 @@ def _version() -> str:
 def header(request: HttpRequest, asset_type: str) -> HttpResponse:
     """State, figures and the last decision, or 204."""
     key = _known(asset_type)
-    return fragment(request, "pages/_asset_header.html", _version(), lambda: _header(key))
+    return fragment(request, "pages/_asset_header.html", _version(), lambda: _header(key, clock.now()))
 
 
 @reads
@@ -66,7 +68,12 @@ def asset(request: HttpRequest, asset_type: str) -> HttpResponse:
     key, tab = _known(asset_type), request.GET.get("tab", "summary")
     if tab not in TABS:
         raise Invalid(_("There is nothing called %(value)s to filter by.") % {"value": tab[:30]})
-    context = {**_header(key), "version": _version()}
+    now = clock.now()
+    instruments: tuple[markets.InstrumentRow, ...] = ()
+    known = None
+    if tab in ("summary", "instruments"):
+        instruments, known = markets.instruments_and_prices(now, key)
+    context = {**_header(key, now, known), "version": _version(), "instruments": instruments, "now": now}
     words = {
         "summary": _("Summary"), "instruments": _("Instruments"), "positions": _("Positions"),
         "runs": _("Runs"), "settings": _("Settings"),
@@ -76,17 +83,15 @@ def asset(request: HttpRequest, asset_type: str) -> HttpResponse:
 
 
 def _summary(key: str, context: dict[str, Any]) -> dict[str, Any]:
-    rows = markets.instruments(clock.now(), key)
+    rows = context["instruments"]
     return {
-        "instruments": rows,
         "decisions": decisions.latest(5, asset_type=key),
-        "hours": markets.hours(rows[0].calendar, clock.now()) if rows else None,
+        "hours": markets.hours(rows[0].calendar, context["now"]) if rows else None,
     }
 
 
 def _instruments(key: str, context: dict[str, Any]) -> dict[str, Any]:
-    rows = markets.instruments(clock.now(), key)
-    return {"instruments": rows}
+    return {}
 
 
 def _positions(key: str, context: dict[str, Any]) -> dict[str, Any]:

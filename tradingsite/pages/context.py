@@ -16,7 +16,8 @@ from django.utils.translation import gettext as _
 
 from assets.markets.selectors import pages as markets
 from assets.trading.selectors import pages as trading
-from orchestrator.selectors.pages import beats
+from orchestrator.selectors.acknowledgement import CONFIRMED, Acknowledgement, acknowledgement
+from orchestrator.selectors.pages import BEAT_LIMIT, BEAT_PULSE
 from orchestrator.services import control
 from tradingsite.foundation import clock, selectors
 from tradingsite.foundation.errors import Unavailable
@@ -75,7 +76,7 @@ class Frame:
 
     @cached_property
     def nav(self) -> tuple[Group, ...]:
-        return nav.groups(self._request.path)
+        return nav.groups(self._request.path, may_audit=self.role >= Role.ADMIN)
 
     @cached_property
     def bottom(self) -> tuple[Item, ...]:
@@ -116,30 +117,59 @@ class Frame:
     def switch(self) -> str:
         return self.control.position.value if self.control else "stopped"
 
+    @cached_property
+    def heard(self) -> Acknowledgement:
+        """Whether every process has heard the switch."""
+        return acknowledgement(self.control, self.now) if self.control else CONFIRMED
+
+    @property
+    def switch_shown(self) -> str:
+        """The switch in the word people are told: a stop nobody has confirmed yet is not "stopped"."""
+        if self.switch != "stopped" or self.heard.state == "confirmed":
+            return self.switch
+        return "stopping" if self.heard.state == "waiting" else "unconfirmed"
+
     @property
     def is_stopped(self) -> bool:
         return self.control is None or self.control.set_position.value == "stopped"
+
+    @property
+    def holds(self) -> bool:
+        """Whether the switch lets no run start, whatever state a workflow has."""
+        return self.control is None or not self.control.starts_allowed
+
+    @property
+    def may_run(self) -> bool:
+        return self.can["operate"] and not self.holds
+
+    @property
+    def why_not_run(self) -> str:
+        return _("The switch lets nothing start: start trading first.") if self.holds else self.why["operate"]
 
     @cached_property
     def data_at(self) -> datetime | None:
         return self._pulse[0]
 
-    @cached_property
-    def _beats(self) -> Any:
-        return beats(self.now)
-
     @property
     def workers_alive(self) -> int:
-        return sum(beat.is_alive for beat in self._beats if beat.role.startswith("worker"))
+        return int(self._pulse[3])
 
     @property
     def workers_expected(self) -> int:
-        return sum(beat.role.startswith("worker") for beat in self._beats)
+        return int(self._pulse[4])
+
+    @property
+    def loop_heard_at(self) -> datetime | None:
+        """When a decision loop was last heard of; None when none ever was."""
+        return as_time(self._pulse[5])
 
     @cached_property
     def _pulse(self) -> tuple[Any, ...]:
-        at, warning, critical = pulse(*markets.newest_pulse(), *selectors.ALERT_PULSE)
-        return as_time(at), warning, critical
+        """Newest price, warnings, critical alerts, living workers, workers, the loop's last sign of life. One query."""
+        at, *rest = pulse(
+            *markets.newest_pulse(), *selectors.ALERT_PULSE, *BEAT_PULSE, times=[self.now - BEAT_LIMIT]
+        )
+        return as_time(at), *rest
 
     @property
     def _alerts(self) -> Mapping[str, int]:
@@ -166,8 +196,9 @@ class Frame:
     def version(self) -> str:
         epoch = self.control.epoch if self.control else -1
         return version_of(
-            self.switch,
+            self.switch_shown,
             epoch,
+            self.heard,
             self.data_at,
             self.workers_alive,
             self.workers_expected,
@@ -213,12 +244,28 @@ def _stopped(frame: Frame) -> Banner | None:
             url,
             link,
         )
-    return Banner("bad", "octagon", _("Trading is stopped. No order can be sent."), state.reason, url, link)
+    return Banner("bad", "octagon", _stopped_text(frame), state.reason, url, link)
+
+
+def _stopped_text(frame: Frame) -> str:
+    heard = frame.heard
+    if heard.state == "confirmed":
+        return _("Trading is stopped. No order can be sent.")
+    if heard.state == "unconfirmed":
+        return _(
+            "Stop requested, not confirmed: no answer from %(silent)s. No order can pass the switch."
+        ) % {"silent": ", ".join(heard.silent)}
+    return _(
+        "Stopping: no order can be sent; %(running)s runs are still ending, %(silent)s processes have yet to confirm."
+    ) % {
+        "running": heard.running,
+        "silent": len(heard.silent),
+    }
 
 
 def _silent(frame: Frame) -> Banner | None:
-    loops = [beat for beat in frame._beats if beat.role == "loop"]
-    if not loops or any((frame.now - beat.beat_at).total_seconds() < SILENT_AFTER_S for beat in loops):
+    heard_at = frame.loop_heard_at
+    if heard_at is None or (frame.now - heard_at).total_seconds() < SILENT_AFTER_S:
         return None
     text = _("The decision engine has not been heard of for more than two minutes. Nothing is being decided.")
     return Banner("bad", "warn", text, "", reverse("pages:health"), _("Health"))

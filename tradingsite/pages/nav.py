@@ -32,7 +32,7 @@ def asset_title(asset_type: str) -> str:
     return asset_type.replace("_", " ").capitalize()
 
 
-def groups(path: str) -> tuple[Group, ...]:
+def groups(path: str, *, may_audit: bool) -> tuple[Group, ...]:
     """All groups with the page at `path` marked."""
 
     def item(title: str, name: str, icon: str, *args: str) -> Item:
@@ -58,7 +58,7 @@ def groups(path: str) -> tuple[Group, ...]:
                 item(_("Runs"), "runs", "runs"),
                 item(_("Health"), "health", "health"),
                 item(_("Alerts"), "alerts", "bell"),
-                item(_("Audit log"), "audit", "audit"),
+                *((item(_("Audit log"), "audit", "audit"),) if may_audit else ()),
             ),
         ),
     )

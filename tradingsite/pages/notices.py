@@ -14,7 +14,7 @@ from tradingsite.foundation import alerts as service
 from tradingsite.foundation import audit, clock, selectors
 from tradingsite.foundation.errors import Invalid
 from tradingsite.foundation.roles import Role
-from tradingsite.foundation.web import done, fragment, page_number, posts, reads, version_of
+from tradingsite.foundation.web import done, fragment, page_number, posts, reads, reads_as, version_of
 
 PAGE_SIZE: Final = 50
 STATES: Final = {"open": ("open",), "acknowledged": ("acknowledged",), "resolved": ("resolved",), "all": ()}
@@ -65,7 +65,7 @@ def alert_acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
     return done(request, _("Acknowledged: %(title)s") % {"title": service.title(alert)}, "pages:alerts")
 
 
-@reads
+@reads_as(Role.ADMIN)
 def audit_log(request: HttpRequest) -> HttpResponse:
     """Who did what, newest first."""
     number = page_number(request)
@@ -89,7 +89,7 @@ def _audit_row(row: selectors.AuditRow) -> dict[str, Any]:
     return {"row": row, "changes": changes}
 
 
-@reads
+@reads_as(Role.ADMIN)
 def audit_check(request: HttpRequest) -> HttpResponse:
     """Verify the newest part of the chain now, and say what was found."""
     return render(request, "pages/audit_check.html", {"report": audit.verify(limit=5000)})

@@ -114,7 +114,8 @@ def _version() -> str:
             *workflows.RUN_PULSE,
             *workflows.DECISION_PULSE,
             *selectors.ALERT_PULSE,
-        )
+        ),
+        *workflows.halts(),
     )
 
 
@@ -150,7 +151,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     facts = Facts()
     context = {
         **_top(facts), **_activity(facts.workflows), "assets": facts.assets(), "version": _version(),
-        "range": span, "ranges": RANGES,
+        "range": span, "ranges": RANGES, "curve": books.drawn(facts.books),
     }  # fmt: skip
     return render(request, "pages/overview.html", context)
 

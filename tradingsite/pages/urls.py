@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from tradingsite.pages import accounts, assets, frame, help, notices, overview, preferences, setup
+from tradingsite.pages import accounts, assets, data, frame, help, notices, overview, preferences, setup
 
 app_name = "pages"
 
@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("setup/look/", setup.look_and_time, name="setup-look"),
     path("setup/start/", setup.start, name="setup-start"),
     path("settings/profile/", preferences.preferences, name="preferences"),
+    path("settings/data/", data.data, name="data"),
     path("settings/look/", preferences.set_look, name="set-look"),
     path("assets/<slug:asset_type>/", assets.asset, name="asset"),
     path("alerts/", notices.alerts, name="alerts"),

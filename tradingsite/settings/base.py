@@ -130,6 +130,11 @@ HALT = env.env_bool("TRADING_HALT", False)
 CANARY_EVERY_S = env.env_int("TRADING_CANARY_S", 8, minimum=1, maximum=60)
 CANARY_PATIENCE_S = env.env_int("TRADING_CANARY_PATIENCE_S", 20, minimum=2, maximum=300)
 ORCHESTRATOR: dict[str, Any] = {}
+# What is forgotten, and when. The value of a run is learned from four weeks: less is not possible.
+RETENTION_DAYS = env.env_int("TRADING_RETENTION_DAYS", 90, minimum=30, maximum=3650)
+RETENTION_QUEUE_DAYS = env.env_int("TRADING_RETENTION_QUEUE_DAYS", 7, minimum=1, maximum=365)
+EQUITY_MINUTE_DAYS = env.env_int("TRADING_EQUITY_MINUTE_DAYS", 14, minimum=2, maximum=3650)
+EQUITY_HOUR_DAYS = env.env_int("TRADING_EQUITY_HOUR_DAYS", 365, minimum=2, maximum=3650)
 
 # --- Who may come in ------------------------------------------------------------------------------
 LOGIN_URL = "pages:login"

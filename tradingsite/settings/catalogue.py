@@ -39,6 +39,10 @@ VARIABLES: Final[dict[str, str]] = {
     "TRADING_FEED": "Where prices come from: simulated (default, demo), binance, replay or none",
     "TRADING_FEED_SEED": "Seed of the simulated feed (0 to 2147483647). Default: 1",
     "TRADING_BINANCE_URL": "Address of a stand-in for Binance's public API (tests). Default: the real one",
+    "TRADING_RETENTION_DAYS": "Days old runs, decisions, findings and resolved alerts are kept (30 to 3650). Default: 90",
+    "TRADING_RETENTION_QUEUE_DAYS": "Days results of the task queue are kept (1 to 365). Default: 7",
+    "TRADING_EQUITY_MINUTE_DAYS": "Days of equity by the minute, then by the hour (2 to 3650). Default: 14",
+    "TRADING_EQUITY_HOUR_DAYS": "Days of equity by the hour, then by the day (2 to 3650). Default: 365",
     "TRADING_HALT": "True stops all trading whatever the database says. Default: False",
     "TRADING_LIVE_ENABLED": "True allows accounts to be switched to live. Default: False (paper only)",
     # Replay: set by `manage.py replay` for the workers it starts, never by hand

@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from tradingsite.foundation import readiness
 from tradingsite.foundation.api import throttles
 from tradingsite.foundation.models import ApiToken, AuditEvent
 from tradingsite.foundation.testkit import make_user, token_for
@@ -235,17 +236,18 @@ def test_the_probes_are_open_and_the_first_asks_no_database(db: Any) -> None:
             response = Client().get(url)
             assert (response.status_code, response.json()) == (200, {"status": "ok"})
     assert len(queries) == 0
+    readiness.forget()
     assert Client().get("/readyz").json()["status"] == "ready"
 
 
 def test_a_broken_part_is_named_and_nothing_more_is_said(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tradingsite.foundation import readiness
-
     def broken() -> bool:
         raise OSError("/secret/place is full")
 
     monkeypatch.setitem(readiness._checks, "cache", broken)
+    readiness.forget()
     response = Client().get("/readyz")
+    readiness.forget()
     assert response.status_code == 503
     assert response.headers["Content-Type"] == "application/problem+json"
     assert response.json()["params"] == {"components": ["cache"]}
@@ -255,11 +257,10 @@ def test_a_broken_part_is_named_and_nothing_more_is_said(db: Any, monkeypatch: p
 def test_missing_migrations_make_it_not_ready(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from django.db.migrations.executor import MigrationExecutor
 
-    from tradingsite.foundation import readiness
-
     readiness.forget()
     monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda *_: ["something"])
     assert Client().get("/readyz").json()["params"] == {"components": ["migrations"]}
+    readiness.forget()
 
 
 def test_the_docs_page_needs_a_login_and_loads_everything_from_here(alice: Any) -> None:

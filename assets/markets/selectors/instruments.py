@@ -75,7 +75,7 @@ def one(symbol: str, now: datetime) -> InstrumentItem:
 
 def items(found: Sequence[Instrument], now: datetime) -> list[InstrumentItem]:
     """The rows with their newest prices, looked up together."""
-    prices = {row.pk: row for row in pages._priced(found, now)}
+    prices = {row.pk: row for row in pages._priced(found, now)[0]}
     return [_item(row, prices[row.pk], now) for row in found]
 
 

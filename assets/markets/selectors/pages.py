@@ -89,22 +89,31 @@ def instruments(now: datetime, asset_type: str = "") -> tuple[InstrumentRow, ...
     rows = Instrument.objects.select_related("latest_quote").filter(is_active=True, is_demo=is_demo_feed())
     if asset_type:
         rows = rows.filter(asset_type=asset_type)
-    return _priced(list(rows.order_by("asset_type", "symbol")), now)
+    return _priced(list(rows.order_by("asset_type", "symbol")), now)[0]
+
+
+def instruments_and_prices(now: datetime, asset_type: str) -> tuple[tuple[InstrumentRow, ...], hub.Known]:
+    """`instruments`, and their prices for whoever values them on the same page."""
+    rows = Instrument.objects.select_related("latest_quote").filter(is_active=True, is_demo=is_demo_feed())
+    return _priced(list(rows.filter(asset_type=asset_type).order_by("symbol")), now)
 
 
 def instrument(pk: int, now: datetime) -> InstrumentRow:
     """One instrument, active or not. Raises NotFound."""
+    return _priced([_found(pk)], now)[0][0]
+
+
+def _found(pk: int) -> Instrument:
     row = Instrument.objects.select_related("latest_quote").filter(pk=pk).first()
     if row is None:
         raise NotFound(_("There is no instrument %(id)s.") % {"id": pk})
-    return _priced([row], now)[0]
+    return row
 
 
-def _priced(rows: Sequence[Instrument], now: datetime) -> tuple[InstrumentRow, ...]:
-    if not rows:
-        return ()
+def _priced(rows: Sequence[Instrument], now: datetime) -> tuple[tuple[InstrumentRow, ...], hub.Known]:
     prices, ages = hub.prices_and_ages(rows, now)
-    return tuple(_row(row, prices[row.pk], ages[row.pk], _change(row), now) for row in rows)
+    shown = tuple(_row(row, prices[row.pk], ages[row.pk], _change(row), now) for row in rows)
+    return shown, {row.pk: (prices[row.pk], ages[row.pk]) for row in rows}
 
 
 def _change(row: Instrument) -> float | None:
@@ -192,6 +201,14 @@ def offered(row: InstrumentRow) -> tuple[str, ...]:
     return tuple(name for name in CHART_TIMEFRAMES if timeframes.seconds(name) >= own)
 
 
+def instrument_with_chart(pk: int, wanted: str, now: datetime) -> tuple[InstrumentRow, str, dict[str, Any]]:
+    """An instrument, the timeframe to show and its bars. Raises NotFound, Invalid like `timeframe_or_default`."""
+    source = _found(pk)
+    row = _priced([source], now)[0][0]
+    timeframe = timeframe_or_default(row, wanted)
+    return row, timeframe, _chart(source, timeframe, now, DEFAULT_BARS, None)
+
+
 def chart(
     row: InstrumentRow, timeframe: str, now: datetime, *, limit: int = DEFAULT_BARS, before: int | None = None
 ) -> dict[str, Any]:
@@ -199,8 +216,14 @@ def chart(
 
     Numbers are JSON numbers; an indicator that has no value yet is null.
     """
+    return _chart(row.pk, timeframe, now, limit, before) | {"symbol": row.symbol}
+
+
+def _chart(
+    source: hub.InstrumentRef, timeframe: str, now: datetime, limit: int, before: int | None
+) -> dict[str, Any]:
     end = now if before is None else datetime.fromtimestamp(before, UTC)
-    series = hub.series(row.pk, timeframe, end=end, limit=min(limit, MOST_BARS) + WARM_UP)
+    series = hub.series(source, timeframe, end=end, limit=min(limit, MOST_BARS) + WARM_UP)
     if before is not None and len(series):
         keep = int(np.searchsorted(series.ts, before))
     else:
@@ -218,7 +241,7 @@ def chart(
     }
     shown = slice(start, keep)
     return {
-        "symbol": row.symbol,
+        "symbol": series.symbol,
         "timeframe": timeframe,
         "seconds": timeframes.seconds(timeframe),
         "ts": series.ts[shown].tolist(),

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from assets.markets import filenames, universe
 from assets.markets.models import Instrument
+from assets.markets.selectors.pages import is_demo_feed
 from assets.markets.universe import InstrumentSpec
 from tradingsite.foundation.errors import NotFound
 
@@ -22,14 +23,16 @@ _KEPT: Final = frozenset(
 
 
 def sync_universe(now: datetime) -> int:
-    """Create what is declared and missing, with simulated twins, and refresh descriptions. Idempotent.
+    """Create what is declared and missing, simulated twins where the simulated feed is on, and refresh descriptions.
 
-    Returns how many rows were created or changed. Rows nobody declares any more stay: their candles are history.
+    Idempotent. Returns how many rows were created or changed. Rows nobody declares any more stay: their candles are history.
     """
-    changed = 0
+    changed, is_demo = 0, is_demo_feed()
     with transaction.atomic():
         known = {row.symbol: row for row in Instrument.objects.all()}
-        missing = [spec for spec in universe.complete() if spec.symbol not in known]
+        missing = [
+            spec for spec in universe.complete() if spec.symbol not in known and (is_demo or not spec.is_demo)
+        ]
         # Another process may do the same at this moment: the unique symbol decides, nobody fails.
         Instrument.objects.bulk_create((_row(spec) for spec in missing), ignore_conflicts=True)
         changed += len(missing)

@@ -10,8 +10,8 @@ from typing import Final
 from assets.markets import rawsql, timeframes
 from assets.markets.models import Candle, Instrument, PriceSide, RejectedCandle
 
-_PORTION: Final = 5_000
-_PORTIONS: Final = 200  # a run
+_PORTION: Final = 1_000  # a transaction
+_PORTIONS: Final = 1_000  # a run
 _HOUR_S: Final = 3600
 
 

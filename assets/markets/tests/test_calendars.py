@@ -59,6 +59,9 @@ def golden(at: datetime) -> tuple[bool, str]:
     hour_of_week = new_york.weekday() * 24 + new_york.hour
     if 4 * 24 + 17 <= hour_of_week < 6 * 24 + 17:
         return False, ""
+    into_day = new_york + timedelta(hours=7)  # the currency day begins at 17:00 in New York on the eve
+    if (into_day.month, into_day.day) in ((12, 25), (1, 1)):
+        return False, ""
     running = []
     for centre, (opens, closes) in HOURS.items():
         local = at + timedelta(hours=offset_hours(centre, at))
@@ -112,6 +115,30 @@ def test_the_currency_week_opens_on_sunday_and_closes_on_friday_by_new_york():
     assert calendar.last_edge(datetime(2026, 3, 10, 13, 30, tzinfo=UTC)) == datetime(
         2026, 3, 10, 12, tzinfo=UTC
     )
+
+
+def test_christmas_and_new_year_are_closed_from_the_evening_before_and_no_gap():
+    calendar = calendars.get("fx-week")
+    for eve in (datetime(2014, 12, 24, tzinfo=UTC), datetime(2014, 12, 31, tzinfo=UTC)):
+        closes, opens = eve + 22 * HOUR, eve + 46 * HOUR
+        assert calendar.is_open(closes - HOUR) and not calendar.is_open(closes)
+        assert calendar.closed_reason(eve + 30 * HOUR) == "holiday"
+        assert calendar.next_open(eve + 30 * HOUR) == opens and calendar.is_open(opens)
+        assert calendar.next_close(eve) == closes and calendar.last_edge(closes) == closes
+        assert calendar.open_seconds(eve, eve + 48 * HOUR) == 24 * 3600
+        assert calendar.trading_days_between(eve, eve + 48 * HOUR) == 1
+
+
+def test_a_holiday_beside_a_weekend_makes_one_closing_of_both():
+    calendar = calendars.get("fx-week")
+    friday = datetime(2015, 12, 25, 12, tzinfo=UTC)  # Thursday evening to Sunday evening
+    assert calendar.last_edge(datetime(2015, 12, 24, 22, tzinfo=UTC)) == datetime(
+        2015, 12, 24, 22, tzinfo=UTC
+    )
+    assert calendar.next_open(friday) == datetime(2015, 12, 27, 22, tzinfo=UTC)
+    sunday = datetime(2017, 12, 24, 23, tzinfo=UTC)  # Christmas on a Monday: the week begins a day later
+    assert not calendar.is_open(sunday)
+    assert calendar.next_open(sunday) == datetime(2017, 12, 25, 22, tzinfo=UTC)
 
 
 def test_the_open_seconds_of_a_week_are_five_days():

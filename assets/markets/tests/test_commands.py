@@ -1,7 +1,7 @@
 """The commands, as an operator or a script meets them."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import call_command
@@ -50,6 +50,25 @@ def test_a_refused_file_does_not_stop_the_others_and_the_code_says_so(tmp_path, 
     assert code == 1 and not document["ok"]
     assert len(document["failed"]) == 1 and document["failed"][0]["line"] == 1
     assert Candle.objects.count() == 50
+
+
+def test_a_file_that_does_not_exist_is_not_found(tmp_path, capsys):
+    code, document = run(capsys, "import_candles", str(tmp_path / "TESTUSDT_1m.csv"))
+    assert code == 4 and document["failed"][0]["code"] == "no-such-file"
+    bad = tmp_path / "TESTUSDT_1m_0.csv"
+    bad.write_text("hello\n")
+    assert run(capsys, "import_candles", str(bad), str(tmp_path / "TESTUSDT_1m.csv"))[0] == 1
+
+
+def test_the_closed_hours_of_christmas_are_no_gap(tmp_path, capsys):
+    make_instrument("EURUSD", asset_type="forex", calendar="fx-week", timeframe="1h")
+    start = datetime(2014, 12, 24, 12, tzinfo=UTC)
+    bars = [start + timedelta(hours=n) for n in range(58) if not 10 <= n < 34]  # closed 22:00 to 22:00
+    lines = [f"{at.isoformat()},1.2,1.2003,1.1997,1.2,10" for at in bars]
+    code, document = run(capsys, "import_candles", str(write(tmp_path / "EURUSD_1h.csv", lines)))
+    assert code == 0, document
+    code, document = run(capsys, "candles", "gaps", "--instrument", "EURUSD")
+    assert code == 0 and document["missing"] == 0
 
 
 def test_options_win_over_the_name(tmp_path, capsys):

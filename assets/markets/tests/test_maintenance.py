@@ -163,4 +163,6 @@ def test_the_purge_also_forgets_counters_answers_and_sessions_that_are_over():
     with clock.use(clock.FixedClock(NOW + timedelta(days=1))):
         result = maintenance.purge(context("data_purge", now=NOW + timedelta(days=1)))
     assert result.summary["throttle_buckets"] == 1 and result.changed is False
+    others = {"runs", "decisions", "findings", "queue_results", "alerts", "equity_points"}
+    assert {name: result.summary[name] for name in others} == dict.fromkeys(others, 0)
     assert list(Session.objects.values_list("session_key", flat=True)) == ["good"]

@@ -8,12 +8,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import Exists, OuterRef, Subquery
 
+from assets.markets import hub
 from assets.markets.selectors.pages import is_demo_feed
 from assets.trading.market import look_at
-from assets.trading.models import Account, EquityPoint, JournalLine, Position
-from assets.trading.selectors import valuation
+from assets.trading.models import Account, EquityPoint, JournalLine, LedgerAccount, Position
+from assets.trading.selectors import curves, valuation
 from tradingsite.foundation.fields import ExactSum
 
 
@@ -58,7 +59,7 @@ class AccountBook:
         return self.equity.exposure / self.equity.equity if self.equity.equity > 0 else None
 
 
-def all_books(now: datetime, asset_type: str = "") -> tuple[AccountBook, ...]:
+def all_books(now: datetime, asset_type: str = "", known: hub.Known | None = None) -> tuple[AccountBook, ...]:
     """Accounts of the world in force (demo or not; never mixed), in a fixed number of queries."""
     accounts = _accounts(now, asset_type)
     if not accounts:
@@ -68,8 +69,8 @@ def all_books(now: datetime, asset_type: str = "") -> tuple[AccountBook, ...]:
     for position in Position.objects.filter(account_id__in=pks).select_related("instrument").order_by("pk"):
         positions[position.account_id].append(position)
     held = {p.instrument_id: p.instrument for group in positions.values() for p in group if p.quantity}
-    looks = dict(look_at(held.values(), now))
-    foreign = _foreign_fees(pks)
+    looks = dict(look_at(held.values(), now, known))
+    foreign = _foreign_fees([account.pk for account in accounts if account.has_foreign_fees])
     books = []
     for account in accounts:
         mine = positions[account.pk]
@@ -89,7 +90,7 @@ def all_books(now: datetime, asset_type: str = "") -> tuple[AccountBook, ...]:
 
 
 def _accounts(now: datetime, asset_type: str) -> list[Any]:
-    """Accounts with `last_peak` and `day_start` beside their fields."""
+    """Accounts with `last_peak`, `day_start` and `has_foreign_fees` beside their fields."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     newest = EquityPoint.objects.filter(account=OuterRef("pk")).order_by("-at")
     # The newest point at or before midnight; on the first day the first point there is.
@@ -98,7 +99,9 @@ def _accounts(now: datetime, asset_type: str) -> list[Any]:
     if asset_type:
         rows = rows.filter(asset_type=asset_type)
     rows = rows.annotate(
-        last_peak=Subquery(newest.values("peak")[:1]), day_start=Subquery(before.values("equity")[:1])
+        last_peak=Subquery(newest.values("peak")[:1]),
+        day_start=Subquery(before.values("equity")[:1]),
+        has_foreign_fees=Exists(LedgerAccount.objects.filter(account=OuterRef("pk"), kind="foreign_fees")),
     )
     accounts: list[Any] = list(rows)
     for account in accounts:
@@ -108,6 +111,9 @@ def _accounts(now: datetime, asset_type: str) -> list[Any]:
 
 
 def _foreign_fees(pks: list[int]) -> dict[int, dict[str, Decimal]]:
+    """By account and asset. Hardly any account ever paid one: then nothing is asked."""
+    if not pks:
+        return defaultdict(dict)
     lines = JournalLine.objects.filter(
         ledger_account__account_id__in=pks, ledger_account__kind="foreign_fees", journal__posted=True
     )
@@ -116,6 +122,13 @@ def _foreign_fees(pks: list[int]) -> dict[int, dict[str, Decimal]]:
     for account, asset, total in grouped.annotate(total=ExactSum("amount")):
         found[account][asset] = total
     return found
+
+
+def drawn(books: tuple[AccountBook, ...]) -> tuple[str, dict[int, str]]:
+    """`curves.drawn` from accounts already read. No query."""
+    return curves.most_of(
+        (book.pk, book.name, book.currency) for book in books if book.mode == Account.Mode.PAPER
+    )
 
 
 @dataclass(frozen=True, slots=True)

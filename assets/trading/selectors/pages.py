@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from assets.markets.selectors.pages import is_demo_feed
 from assets.trading import reasons as reason_texts
-from assets.trading.models import Account, EquityPoint, Fill, Order, Position
+from assets.trading.models import Account, Fill, Order, Position
 from assets.trading.selectors.words import code_words
 from orchestrator.selectors.pages import Page, page_of, pairs
 from tradingsite.foundation.errors import NotFound
@@ -21,6 +21,7 @@ from tradingsite.foundation.money import EXACT, to_decimal
 from tradingsite.foundation.web import pulse, version_of
 
 PAGE_SIZE: Final = 50
+CHUNK: Final = 500
 ACTIVE: Final = (Order.Status.NEW, Order.Status.SENDING, *Order.WORKING, Order.Status.UNKNOWN)
 
 
@@ -116,7 +117,21 @@ def orders(
     asset_type: str = "", size: int = PAGE_SIZE,
 ) -> Page:  # fmt: skip
     """Newest first. `scope` active, done or trouble. One query."""
+    rows = _orders(scope=scope, run_pk=run_pk, instrument_pk=instrument_pk, asset_type=asset_type)
+    start = (number - 1) * size
+    return page_of([_order(row) for row in rows[start : start + size + 1]], number, size)
+
+
+def every_order(*, scope: str = "", run_pk: int | None = None) -> Iterator[OrderRow]:
+    """All that match, newest first, read while they are used."""
+    return map(_order, _orders(scope=scope, run_pk=run_pk).iterator(CHUNK))
+
+
+def _orders(
+    *, scope: str, run_pk: int | None, instrument_pk: int | None = None, asset_type: str = ""
+) -> QuerySet[Order]:
     rows = Order.objects.filter(_mine()).select_related("instrument", "account", "intent")
+    rows = rows.defer("status_detail", "intent__reasons", "intent__sizing")
     if scope == "active":
         rows = rows.filter(status__in=ACTIVE)
     elif scope == "done":
@@ -136,8 +151,7 @@ def orders(
         rows = rows.filter(instrument_id=instrument_pk)
     if asset_type:
         rows = rows.filter(account__asset_type=asset_type)
-    start = (number - 1) * size
-    return page_of([_order(row) for row in rows[start : start + size + 1]], number, size)
+    return rows
 
 
 def _order(row: Order) -> OrderRow:
@@ -216,6 +230,11 @@ def fills(
     return page_of([_fill(row) for row in rows[start : start + size + 1]], number, size)
 
 
+def every_fill() -> Iterator[FillRow]:
+    """All of them, newest first, read while they are used."""
+    return map(_fill, Fill.objects.filter(_mine()).select_related("instrument", "account").iterator(CHUNK))
+
+
 def _fill(row: Fill) -> FillRow:
     return FillRow(
         pk=row.pk,
@@ -285,62 +304,3 @@ def marks(instrument_pk: int, since: datetime, limit: int = 400) -> list[dict[st
         }
         for row in reversed(rows)
     ]
-
-
-RANGES: Final = {
-    "1d": timedelta(days=1),
-    "1w": timedelta(days=7),
-    "1m": timedelta(days=30),
-    "3m": timedelta(days=91),
-    "all": None,
-}
-_MOST_POINTS: Final = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """Equity over time, thinned to a readable number of points; the newest is always kept."""
-
-    currency: str
-    at: tuple[datetime, ...]
-    equity: tuple[Decimal, ...]
-
-
-def equity_curve(now: datetime, span: timedelta | None, asset_type: str = "") -> Curve:
-    """The sum over the accounts of one currency (that of most accounts). Two queries."""
-    accounts = Account.objects.filter(is_demo=is_demo_feed(), mode=Account.Mode.PAPER)
-    if asset_type:
-        accounts = accounts.filter(asset_type=asset_type)
-    by_currency: dict[str, list[int]] = {}
-    for pk, currency in accounts.values_list("pk", "currency"):
-        by_currency.setdefault(currency, []).append(pk)
-    if not by_currency:
-        return Curve("", (), ())
-    currency, pks = max(by_currency.items(), key=lambda item: len(item[1]))
-    rows = EquityPoint.objects.filter(account_id__in=pks)
-    if span is not None:
-        rows = rows.filter(at__gte=now - span)
-    times, sums = _summed(list(rows.order_by("at").values_list("at", "account_id", "equity")), len(pks))
-    step = max(1, len(times) // _MOST_POINTS)
-    keep = [index for index in range(len(times)) if index % step == 0 or index == len(times) - 1]
-    return Curve(currency, tuple(times[i] for i in keep), tuple(sums[i] for i in keep))
-
-
-def _summed(
-    points: list[tuple[datetime, int, Decimal]], accounts: int
-) -> tuple[list[datetime], list[Decimal]]:
-    """Each account counts with its newest value; the curve starts when all have one."""
-    newest: dict[int, Decimal] = {}
-    times: list[datetime] = []
-    sums: list[Decimal] = []
-    for at, account, equity in points:
-        newest[account] = equity
-        if len(newest) < accounts:
-            continue
-        total = sum(newest.values(), Decimal(0))
-        if times and times[-1] == at:
-            sums[-1] = total
-        else:
-            times.append(at)
-            sums.append(total)
-    return times, sums

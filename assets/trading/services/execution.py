@@ -14,12 +14,12 @@ from decimal import Decimal
 
 from assets.markets import calendars, hub, timeframes
 from assets.markets.models import Instrument
-from assets.trading import conf
+from assets.trading import agreement, conf
 from assets.trading.market import rules_of
 from assets.trading.models import Account, Order
 from assets.trading.selectors import valuation
 from assets.trading.services import accounts, gate, orders, sizing
-from assets.trading.services.intents import Draft, commit
+from assets.trading.services.intents import Draft, Sight, commit, sight
 from assets.trading.states import IN_DOUBT, OPEN
 from assets.trading.targets import Target
 from orchestrator.plugins import RunContext
@@ -52,6 +52,7 @@ class _Pass:
     ctx: RunContext
     account: Account
     now: datetime
+    seen: Sight
     book: valuation.Book
     standing: gate.Standing
     pending: dict[int, Decimal]
@@ -81,13 +82,21 @@ def execute_targets(
     pairs = [(target, instruments[target.symbol]) for target in targets]
     for target, instrument in pairs:
         _make_room(target, instrument, work)
-    drafts = _ordered(pairs, work)
-    if not drafts:
+    _gate_all(_ordered(pairs, work), work)
+    if not work.drafts:
         return ExecutionReport(ignored=work.ignored)
-    _gate_all(drafts, work)
+
+    def again() -> list[Draft]:
+        nonlocal work
+        work = _start(ctx, account, list(instruments.values()), now)
+        _gate_all(_ordered(pairs, work), work)
+        return work.drafts
+
     crash_here("before_intent")
-    made = commit(ctx=ctx, account=account, now=now, drafts=work.drafts)
+    made = commit(ctx=ctx, account=account, now=now, drafts=work.drafts, seen=work.seen, again=again)
     crash_here("after_intent")
+    if any(draft.denial and draft.denial.code == "order_rate" for draft in work.drafts):
+        _trip_breaker(work)
     return _send_all(made, work)
 
 
@@ -102,6 +111,8 @@ def _instruments(account: Account, targets: Sequence[Target]) -> dict[str, Instr
 
 
 def _start(ctx: RunContext, account: Account, instruments: list[Instrument], now: datetime) -> _Pass:
+    # Before anything else: what comes later than this is noticed when the intents are committed.
+    seen = sight(account.pk)
     # Fresh: a person may have halted it since the run began.
     account = Account.objects.get(pk=account.pk)
     rows = Order.objects.filter(account=account, status__in=OPEN).order_by("pk")
@@ -113,7 +124,7 @@ def _start(ctx: RunContext, account: Account, instruments: list[Instrument], now
     standing = _standing(ctx, account, book, now)
     standing.exposure = _exposure(book, open_orders)
     return _Pass(
-        ctx=ctx, account=account, now=now, book=book, standing=standing,
+        ctx=ctx, account=account, now=now, seen=seen, book=book, standing=standing,
         pending=pending, in_doubt={o.instrument_id for o in open_orders if o.status in IN_DOUBT},
         open_orders=open_orders,
     )  # fmt: skip
@@ -145,6 +156,7 @@ def _standing(ctx: RunContext, account: Account, book: valuation.Book, now: date
             max_position_ratio=Decimal(repr(account.max_position_ratio)),
             max_orders_per_minute=account.max_orders_per_minute,
         ),
+        books_agree=agreement.is_current(account.broker, account.reconciled_at, now),
         orders_last_minute=0,  # counted when there is something to pass
     )
 
@@ -226,6 +238,8 @@ def _ordered(pairs: list[tuple[Target, Instrument]], work: _Pass) -> list[Draft]
 
 def _gate_all(drafts: list[Draft], work: _Pass) -> None:
     """Pass every draft through the gate once, in order, each approval counted before the next."""
+    if not drafts:
+        return
     recent = Order.objects.filter(account=work.account, created_at__gt=work.now - conf.LIMITS_WINDOW)
     work.standing.orders_last_minute = recent.exclude(status=Order.Status.DENIED).count()
     for draft in drafts:
@@ -237,8 +251,6 @@ def _gate_all(drafts: list[Draft], work: _Pass) -> None:
                 work.standing.approve(proposal)
                 work.pending[pk] = work.pending.get(pk, ZERO) + proposal.signed
         work.drafts.append(draft)
-    if any(draft.denial and draft.denial.code == "order_rate" for draft in drafts):
-        _trip_breaker(work)
 
 
 def _proposal(draft: Draft, work: _Pass) -> gate.Proposal:

@@ -77,6 +77,7 @@ class Standing:
     equity: Decimal
     limits: Limits
     orders_last_minute: int
+    books_agree: bool = True  # with the venue's, as far as there is one
     exposure: dict[int, Decimal] = field(default_factory=dict)
 
     def approve(self, proposal: Proposal) -> None:
@@ -102,6 +103,8 @@ def _switches(proposal: Proposal, standing: Standing) -> Denial | None:
         return Denial(code="stopped")
     if standing.account_state == "halted":
         return Denial(code="account_halted")
+    if not standing.books_agree:
+        return Denial(code="not_reconciled")
     if proposal.reduces:
         return None
     if not standing.entries_allowed:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from assets.markets.models import Instrument
 from assets.quant.fills import limit_on_grid
@@ -17,7 +18,7 @@ from assets.trading.services.sizing import Leg
 from assets.trading.targets import Target
 from orchestrator.models import Run
 from orchestrator.plugins import RunContext
-from tradingsite.foundation import clock
+from tradingsite.foundation import clock, statements
 from tradingsite.foundation.ids import client_order_id
 
 ZERO = Decimal(0)
@@ -71,21 +72,55 @@ def intent_key(slug: str, slot_at: datetime, draft: Draft) -> str:
     return f"{slug}:{slot_at.isoformat()}:{draft.instrument.symbol}:{draft.side}:{draft.seq}"
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a decision saw of its account: while this is the same, nobody has taken room under its limits."""
+
+    state: str
+    newest_order: int  # 0: none yet
+
+
+def sight(account_id: int, *, lock: bool = False) -> Sight:
+    """The account as it is now. `lock`: others that commit intents wait until the caller's transaction ends."""
+    if lock and connection.vendor == "postgresql":
+        # Bookings of fills, which only refer to the account, pass this lock. What follows is a statement of its own:
+        # after waiting it sees what the one before us committed. (SQLite: the transaction is IMMEDIATE and alone.)
+        statements.rows("SELECT 1 FROM trading_account WHERE id = %s FOR NO KEY UPDATE", (account_id,))
+    ((state, newest),) = statements.rows(_SIGHT, (account_id,))
+    return Sight(state, newest or 0)
+
+
+_SIGHT = (
+    "SELECT state, (SELECT id FROM trading_order WHERE account_id = a.id ORDER BY id DESC LIMIT 1) "
+    "FROM trading_account a WHERE id = %s"
+)
+
+
 def commit(
-    *, ctx: RunContext, account: Account, now: datetime, drafts: list[Draft]
+    *,
+    ctx: RunContext,
+    account: Account,
+    now: datetime,
+    drafts: list[Draft],
+    seen: Sight,
+    again: Callable[[], list[Draft]],
 ) -> list[tuple[Draft, Order]]:
     """Write intents and orders in one transaction; those whose key exists are left out (somebody else's or an
     earlier try).
+
+    The account is locked. When it is not any more as `seen` by whoever made the drafts, `again` makes them anew
+    inside the transaction: of two workflows that passed the gate at once the second is judged after the first.
     """
     # A run decides for an instant and acts a little later: the order's age counts from its commit.
     now = max(now, clock.now())
     slot_at = Run.objects.filter(pk=ctx.run_id).values_list("slot_at", flat=True).first()
-    # Without a run row (a command acts by hand) the instant of the decision is the slot.
-    keyed = {intent_key(ctx.slug, slot_at or ctx.now, draft): draft for draft in drafts}
     run_id = None if slot_at is None else ctx.run_id
     for _try in range(_TRIES):
         try:
             with transaction.atomic():
+                valid = drafts if sight(account.pk, lock=True) == seen else again()
+                # Without a run row (a command acts by hand) the instant of the decision is the slot.
+                keyed = {intent_key(ctx.slug, slot_at or ctx.now, draft): draft for draft in valid}
                 return _write(ctx, run_id, account, now, keyed)
         except IntegrityError:
             # Another process wrote the same keys at this instant; look again and keep only what is new.

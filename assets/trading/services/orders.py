@@ -7,11 +7,15 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from assets.trading import brokers, conf
+from django.db import DatabaseError, InterfaceError, transaction
+from django.db.models import QuerySet
+
+from assets.trading import agreement, brokers, conf
 from assets.trading.brokers.base import Accepted, OrderRequest, Rejected, Unknown
 from assets.trading.market import Look, look, rules_of
 from assets.trading.models import Account, Order, OrderEvent
 from assets.trading.states import IN_DOUBT, ORDER, WORKING
+from orchestrator.models import Workflow
 from orchestrator.services import control
 from tradingsite.foundation import audit, clock, transitions
 from tradingsite.foundation.audit import Actor
@@ -104,12 +108,16 @@ def _refusal(order: Order, seen: Look | None, now: datetime) -> str:
     if not order.intent.reduces and not _may_enter(order, state):
         return "entries_paused"
     # Fresh from the database: somebody may have halted the account since the gate.
-    account_state = Account.objects.filter(pk=order.account_id).values_list("state", flat=True).first()
+    rows = Account.objects.filter(pk=order.account_id).values_list("state", "broker", "reconciled_at")
+    account_state, broker, reconciled_at = rows[0]
     if account_state == Account.State.HALTED:
         return "account_halted"
+    if not agreement.is_current(broker, reconciled_at, at):
+        return "not_reconciled"
     if account_state != Account.State.ACTIVE and not order.intent.reduces:
         return "account_reducing"
-    view = seen or look(order.instrument, at)
+    # The last of a long batch is sent some time after the look: prices have aged, the market may have closed.
+    view = seen if seen is not None and at - now <= conf.LOOK_MAX_AGE else look(order.instrument, at)
     if not view.is_open:
         return "market_closed"
     return "" if view.usable else "data_stale"
@@ -160,9 +168,15 @@ _ENDS = frozenset({"deny", "reject", "expire", "withdraw", "cancel"})
 
 
 def _apply(
-    order: Order, event: str, *, code: str = "", detail: dict[str, Any] | None = None, **updates: Any
+    order: Order,
+    event: str,
+    *,
+    code: str = "",
+    detail: dict[str, Any] | None = None,
+    note: dict[str, Any] | None = None,
+    **updates: Any,
 ) -> Order:
-    """One transition with its event row; relations already read stay attached."""
+    """One transition with its event row; relations already read stay attached. `note` is for the event row only."""
     at = clock.now()
     if code:
         updates |= {"status_code": code[:64], "status_detail": detail or {}}
@@ -170,7 +184,7 @@ def _apply(
         updates["finished_at"] = at
     after = transitions.apply(
         order, event, machine=ORDER, now=at, event_model=OrderEvent, updates=updates,
-        detail={"code": code, **(detail or {})} if code else {},
+        detail={**({"code": code, **(detail or {})} if code else {}), **(note or {})},
     )  # fmt: skip
     after.intent, after.account, after.instrument = order.intent, order.account, order.instrument
     return after
@@ -191,15 +205,24 @@ def cancel(order_id: int, *, actor: Actor, now: datetime, reason: str = "") -> O
         raise Conflict(
             "It is not known yet whether the venue has this order; recovery is asking.", code="order-in-doubt"
         )
-    audit.record(
-        action="order.cancel", actor=actor, object_type="order", object_id=str(order.pk),
-        before={"status": order.status}, reason=reason,
-    )  # fmt: skip
-    if order.status == Order.Status.NEW:
-        return _apply(order, "cancel", code="cancelled")
-    if order.status != Order.Status.CANCEL_PENDING:
-        order = _apply(order, "request_cancel")
-    return finish_cancel(order)
+    order = _take_back(order, actor, reason)
+    return order if order.status == Order.Status.CANCELLED else finish_cancel(order)
+
+
+def _take_back(order: Order, actor: Actor, reason: str) -> Order:
+    """What we do ourselves, and who wanted it: both are written, or neither."""
+    before = order.status
+    note = {"actor": actor.name, "reason": reason}
+    with transaction.atomic():
+        if before == Order.Status.NEW:
+            order = _apply(order, "cancel", code="cancelled", note=note)
+        elif before != Order.Status.CANCEL_PENDING:
+            order = _apply(order, "request_cancel", note=note)
+        audit.record(
+            action="order.cancel", actor=actor, object_type="order", object_id=str(order.pk),
+            before={"status": before}, after={"status": order.status}, reason=reason,
+        )  # fmt: skip
+    return order
 
 
 def finish_cancel(order: Order) -> Order:
@@ -219,10 +242,32 @@ def finish_cancel(order: Order) -> Order:
 
 def cancel_entries(*, actor: Actor, now: datetime, reason: str = "", account_id: int | None = None) -> int:
     """Cancel every own order that could still open risk (kill switch). Returns how many were asked for."""
-    rows = Order.objects.filter(status__in=("new", "accepted", "partially_filled"), intent__reduces=False)
-    if account_id is not None:
-        rows = rows.filter(account_id=account_id)
-    count = 0
+    rows = _entries() if account_id is None else _entries().filter(account_id=account_id)
+    return _cancel_all(rows, actor=actor, now=now, reason=reason)
+
+
+def keep_the_stop(now: datetime) -> int:
+    """After a stop, or the halt of an account or workflow, what still rests must not open risk; exits stay.
+
+    Returns how many cancels were asked for. It looks at how things stand, not at what changed: call it every second,
+    from as many processes as there are. Raises Unavailable when the switch cannot be read.
+    """
+    if not control.current().orders_allowed:
+        return cancel_entries(actor=audit.system("kill switch"), now=now, reason="stopped")
+    actor = audit.system("halt")
+    accounts = _entries().filter(account__state=Account.State.HALTED)
+    count = _cancel_all(accounts, actor=actor, now=now, reason="account halted")
+    halted = Workflow.objects.filter(status__in=(Workflow.Status.HALTED, Workflow.Status.ARCHIVED))
+    of_halted = _entries().filter(intent__workflow_slug__in=halted.values("slug"))
+    return count + _cancel_all(of_halted, actor=actor, now=now, reason="workflow halted")
+
+
+def _entries() -> QuerySet[Order]:
+    return Order.objects.filter(status__in=("new", "accepted", "partially_filled"), intent__reduces=False)
+
+
+def _cancel_all(rows: QuerySet[Order], *, actor: Actor, now: datetime, reason: str) -> int:
+    count, failure = 0, None
     for pk in list(rows.values_list("pk", flat=True)):
         try:
             cancel(pk, actor=actor, now=now, reason=reason)
@@ -230,6 +275,12 @@ def cancel_entries(*, actor: Actor, now: datetime, reason: str = "", account_id:
         except Conflict:
             # It ended or moved meanwhile.
             continue
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception as e:  # noqa: BLE001 - one order nobody can cancel must not shield the others; raised below
+            failure = failure or e
+    if failure is not None:
+        raise failure
     return count
 
 
@@ -255,8 +306,17 @@ def current(order: Order) -> Order:
 
 
 def settle(order: Order, event: str, *, code: str = "", **updates: Any) -> Order:
-    """Write what a venue was found to know about an order (recovery only). Raises ConcurrentChange."""
-    return _apply(order, event, code=code, **updates)
+    """Write what a venue was found to know about an order (recovery only); a cancel nobody here asked for is audited.
+    Raises ConcurrentChange.
+    """
+    with transaction.atomic():
+        after = _apply(order, event, code=code, **updates)
+        if event == "cancel":
+            audit.record(
+                action="order.cancelled_at_venue", actor=audit.system("recovery"), object_type="order",
+                object_id=str(order.pk), before={"status": order.status}, after={"status": after.status}, reason=code,
+            )  # fmt: skip
+    return after
 
 
 def count_miss(order: Order) -> int:

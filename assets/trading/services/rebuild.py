@@ -13,6 +13,7 @@ from assets.trading.models import Account, Fill, Position
 from assets.trading.services.fills import after_fill, holding_of
 from tradingsite.foundation import audit, clock
 from tradingsite.foundation.audit import Actor
+from tradingsite.foundation.invariants import one_instant
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +43,7 @@ def derive(account: Account | None = None) -> dict[tuple[int, int], Holding]:
 
 def compare(account: Account | None = None) -> list[Difference]:
     """All positions that differ from what their fills say; empty is well. One consistent read."""
-    with transaction.atomic():
+    with one_instant():
         derived = derive(account)
         positions = Position.objects.select_related("instrument")
         if account is not None:

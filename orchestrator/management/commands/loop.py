@@ -39,7 +39,7 @@ class Command(JsonCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
         beater = beats.Beater("loop")
-        loop = Loop(holder=beater.name, probe=HostProbe(), monitor=Monitor().run)
+        loop = Loop(holder=beater.name, probe=HostProbe(), monitor=Monitor(is_starting=True).run)
         checks.register("evaluation", lambda now: [
             Finding(component="workflow", subject=t.slug, code=t.code, severity="warning", detail={"error": t.error})
             for t in loop.troubles()

@@ -1,6 +1,14 @@
 """Runs from plan to end. The run table is the truth; the queue is a bell that may ring twice or never."""
 
-from orchestrator.services.runs.claiming import begin_step, claim, heartbeat, may_act, next_step, step_done
+from orchestrator.services.runs.claiming import (
+    begin_step,
+    claim,
+    forget_other_code,
+    heartbeat,
+    may_act,
+    next_step,
+    step_done,
+)
 from orchestrator.services.runs.closing import (
     Outcome,
     StepOutcome,
@@ -26,6 +34,7 @@ __all__ = [
     "enqueue",
     "fail",
     "finish",
+    "forget_other_code",
     "heartbeat",
     "may_act",
     "next_step",

@@ -18,12 +18,15 @@ from tradingsite.foundation.statements import Sql
 
 log = logging.getLogger(__name__)
 
+_OTHER_CODE = "code-version"
 _QUEUED = (
     "FROM orchestrator_run a JOIN orchestrator_workflow b ON b.id = a.workflow_id "
     "WHERE a.id = %s AND a.status = %s"
 )
+# Late is judged by the clock that set the deadline.
 _STANDING = (
-    "SELECT r.deadline_at, w.status FROM orchestrator_run r JOIN orchestrator_workflow w ON w.id = r.workflow_id "
+    "SELECT CASE WHEN r.deadline_at < {now} THEN 1 ELSE 0 END, w.status "
+    "FROM orchestrator_run r JOIN orchestrator_workflow w ON w.id = r.workflow_id "
     "WHERE r.id = %s AND r.epoch = %s AND r.status = %s"
 )
 # The switch lets runs start, in the very statement that starts one.
@@ -106,9 +109,18 @@ def _take(run: Run, worker: str, now: datetime, deadline: timedelta) -> Run | No
 def _say_other_code(run: Run, now: datetime) -> None:
     log.warning("run %s was planned by code %s, this worker has %s", run.pk, run.code_version, code_version())
     alerts.raise_alert(
-        key="code-version", code="code-version", severity="warning", now=now,
+        key=_OTHER_CODE, code="code-version", severity="warning", now=now,
         params={"planned_by": run.code_version, "worker": code_version()},
     )  # fmt: skip
+
+
+def forget_other_code(now: datetime) -> None:
+    """Resolve the alert about other code: all living processes run the same again. Runs that were planned by other code
+    and still wait keep it open, the next worker would only raise it anew.
+    """
+    waiting = Run.objects.filter(status__in=(Run.Status.PLANNED, Run.Status.QUEUED))
+    if not waiting.exclude(code_version__in=("", code_version())).exists():
+        alerts.resolve_alert(_OTHER_CODE, now)
 
 
 def heartbeat(run_id: int, epoch: int) -> bool:
@@ -129,11 +141,14 @@ def may_act(run_id: int, epoch: int) -> str:
 
     Raises Locked when the switch cannot be read: nothing may be done then.
     """
-    found = statements.rows(_STANDING, (run_id, epoch, Run.Status.RUNNING))
+    now = dbtime.in_seconds_sql(0)
+    found = statements.rows(
+        _STANDING.format(now=now.text), (*now.params, run_id, epoch, Run.Status.RUNNING.value)
+    )
     if not found:
         return "superseded"
-    deadline_at, status = statements.as_time(found[0][0]), found[0][1]
-    if deadline_at is not None and clock.now() > deadline_at:
+    is_late, status = found[0]
+    if is_late:
         return "deadline"
     if status in (Workflow.Status.HALTED, Workflow.Status.ARCHIVED):
         return "halted"

@@ -37,6 +37,34 @@ def without(role: str) -> tuple[ProcessFact, ...]:
     return tuple(p for p in HEALTHY if p.role != role)
 
 
+def on_two_hosts(age_s: float) -> tuple[ProcessFact, ...]:
+    """Workers of both lanes on a and on b; those of b were last heard `age_s` ago."""
+    mine = tuple(replace(p, host="a") for p in HEALTHY)
+    others = (replace(p, host="b", age_s=age_s) for p in mine if p.role.startswith("workers"))
+    return (*mine, *others)
+
+
+def test_a_second_host_whose_workers_died_is_found_although_the_first_works() -> None:
+    assert draw(facts(processes=on_two_hosts(2.0))) == ()
+    assert codes(processes=on_two_hosts(21.0)) == {
+        ("workers", "trading@b", "missing", "warning"),
+        ("workers", "maintenance@b", "missing", "warning"),
+    }
+
+
+def test_an_old_process_of_a_host_that_has_a_newer_one_is_no_finding() -> None:
+    restarted = tuple(replace(p, age_s=60.0) for p in on_two_hosts(2.0) if p.host == "b")
+    assert draw(facts(processes=(*on_two_hosts(2.0), *restarted))) == ()
+
+
+def test_a_late_canary_names_its_host_when_there_are_several() -> None:
+    processes = tuple(
+        replace(p, unanswered_s=46.0) if (p.role, p.host) == ("workers:trading", "b") else p
+        for p in on_two_hosts(2.0)
+    )
+    assert codes(processes=processes) == {("workers", "trading@b", "canary_late", "critical")}
+
+
 def test_a_healthy_system_has_no_findings() -> None:
     assert draw(facts()) == ()
 
@@ -121,3 +149,9 @@ def test_a_budget_allows_three_in_ten_minutes() -> None:
     assert not budget.allows(times, NOW)
     assert budget.allows(times[1:], NOW)
     assert budget.allows([NOW - timedelta(minutes=10, seconds=1), *times[1:]], NOW)
+
+
+def test_processes_that_start_with_the_watchman_get_a_moment() -> None:
+    assert codes(processes=(), watched_s=44.0) == set()
+    assert len(codes(processes=(), watched_s=45.0)) == len(REQUIRED_ROLES)
+    assert codes(processes=(), watched_s=0.0, disk_free_mb=1.0) == {("disk", "", "low", "critical")}

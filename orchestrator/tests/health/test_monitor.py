@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from orchestrator import testkit
+from orchestrator.conf import code_version
 from orchestrator.health import checks, remedies, requests
 from orchestrator.health.findings import REQUIRED_ROLES, Finding
 from orchestrator.health.monitor import Monitor
-from orchestrator.models import HealthEvent, ProcessBeat
+from orchestrator.models import HealthEvent, ProcessBeat, Run
+from orchestrator.plugins import WorkflowType
+from orchestrator.services import runs
 from tradingsite.foundation import clock
 from tradingsite.foundation.models import Alert, AuditEvent
 
@@ -210,6 +214,30 @@ def test_a_clock_that_jumps_is_reported_for_a_while(time: clock.VirtualClock) ->
     assert watch.jump_s(wall - timedelta(seconds=3291)) == -3600.0
     time.advance(timedelta(seconds=5))
     assert watch.jump_s(wall - timedelta(seconds=3286)) == 0.0
+
+
+@pytest.mark.usefixtures("halt_file")
+def test_the_alert_about_other_code_ends_when_all_run_the_same_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, toy: WorkflowType
+) -> None:
+    testkit.switch_on(scene.time.now())
+    run = testkit.queued_run(testkit.make_workflow(toy, scene.time.now()), scene.time.now())
+    Run.objects.update(code_version="of yesterday")
+    assert runs.claim(run.pk, "worker") is None
+    open_alerts = Alert.objects.filter(key="code-version").exclude(status="resolved")
+    scene.found = []
+    scene.look()
+    assert open_alerts.exists()  # a run of the other code still waits
+    Run.objects.update(code_version=code_version())
+    scene.found = [finding(component="code", code="differs")]
+    scene.look()
+    assert open_alerts.exists()  # a process of the other code still lives
+    scene.found = [finding(component="check", subject="orchestrator", code="failed")]
+    scene.look()
+    assert open_alerts.exists()  # nobody knows
+    scene.found = []
+    scene.look()
+    assert not open_alerts.exists()
 
 
 def beat(role: str, now: datetime) -> None:

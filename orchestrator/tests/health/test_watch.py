@@ -28,16 +28,23 @@ class Lane:
         self.time, self.sent = time, sent
         self.watch = watch.LaneWatch(lane="trading", workers=1, every_s=10, patience_s=25)
 
-    def seconds(self, count: int, *, answer: bool = False) -> str:
+    def seconds(self, count: int, *, answer: bool = False, host: str = "") -> str:
         for _ in range(count):
             self.time.advance(timedelta(seconds=1))
             self.watch.every_second()
             if answer and self.sent:
-                tasks.canary(self.sent[-1])
-                OrmQ.objects.all().delete()
+                self.answer(host)
             if reason := self.watch.is_stuck():
                 return reason
         return ""
+
+    def answer(self, host: str = "") -> None:
+        """A worker of this host, or of the one named, empties the queue."""
+        with pytest.MonkeyPatch.context() as patch:
+            if host:
+                patch.setattr(canary, "host", lambda: host)
+            tasks.canary(self.sent[-1])
+        OrmQ.objects.all().delete()
 
 
 @pytest.fixture
@@ -92,6 +99,38 @@ def test_a_lost_canary_is_sent_again_and_lost_ones_without_end_mean_stuck(lane: 
     assert "canary not executed" in reason
 
 
+def test_workers_of_another_host_do_not_vouch_for_dead_ones_of_this(lane: Lane) -> None:
+    assert lane.seconds(30, answer=True) == ""
+    assert "canary not executed" in lane.seconds(60, answer=True, host="other")
+
+
+def test_of_two_hosts_with_living_workers_neither_is_started_anew(lane: Lane) -> None:
+    for second in range(300):
+        # The other host is quicker nine times out of ten.
+        assert lane.seconds(1, answer=True, host="" if second % 10 == 0 else "other") == ""
+
+
+def test_more_canaries_are_sent_while_another_host_takes_them(lane: Lane) -> None:
+    lane.seconds(2, answer=True, host="other")
+    before = len(lane.sent)
+    lane.seconds(5, answer=True, host="other")
+    assert 10 <= len(lane.sent) - before <= 5 * 8
+
+
+def test_each_host_and_lane_has_a_row_of_its_own(
+    time: clock.VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for host in ("a", "b"):
+        monkeypatch.setattr(canary, "host", lambda host=host: host)
+        for lane in ("trading", "maintenance"):
+            tasks.canary(canary.new_token(lane, time.now()))
+    rows = ProcessBeat.objects.filter(role="canary").order_by("name").values_list("name", "host")
+    assert list(rows) == [
+        ("canary:maintenance@a", "a"), ("canary:maintenance@b", "b"),
+        ("canary:trading@a", "a"), ("canary:trading@b", "b"),
+    ]  # fmt: skip
+
+
 def test_busy_workers_are_not_stuck_but_the_run_of_a_dead_one_is_no_work(
     lane: Lane, toy: WorkflowType
 ) -> None:
@@ -109,7 +148,7 @@ def test_a_database_that_is_away_is_not_the_clusters_fault(
     def away(*args: object) -> bool:
         raise OperationalError("gone")
 
-    monkeypatch.setattr(canary, "arrived", away)
+    monkeypatch.setattr(canary, "newest_here", away)
     assert lane.seconds(100) == ""
 
 
@@ -120,6 +159,20 @@ def test_a_restart_asked_for_by_the_monitor_is_obeyed(lane: Lane) -> None:
         last_seen_at=lane.time.now(), remedy="restart_cluster", remedy_at=lane.time.now() + timedelta(seconds=0.5),
     )  # fmt: skip
     assert "restart requested" in lane.seconds(2, answer=True)
+
+
+@pytest.mark.parametrize(("host", "obeys"), [("here", True), ("elsewhere", False)])
+def test_a_restart_asked_of_one_host_is_obeyed_there(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch, host: str, obeys: bool
+) -> None:
+    monkeypatch.setattr(canary, "host", lambda: "here")
+    lane.seconds(2, answer=True)
+    HealthEvent.objects.create(
+        component="workers", subject=f"trading@{host}", code="canary_late", severity="critical",
+        opened_at=lane.time.now(), last_seen_at=lane.time.now(), remedy="restart_cluster",
+        remedy_at=lane.time.now() + timedelta(seconds=0.5),
+    )  # fmt: skip
+    assert ("restart requested" in lane.seconds(2, answer=True)) is obeys
 
 
 def test_leaving_in_order_leaves_no_sign(lane: Lane) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from django.db.backends.sqlite3 import base
@@ -29,6 +30,18 @@ class Cursor(base.SQLiteCursorWrapper):
 
     def execute(self, query: Any, params: Any = None) -> Any:
         return _patiently(super().execute, query, params, self.patience_s)
+
+    def convert_query(self, query: Any, *, param_names: Any = None) -> Any:
+        # A process has few texts, and Django would search each for its marks every time.
+        if param_names is None and type(query) is str:
+            return _converted(query)
+        return super().convert_query(query, param_names=param_names)
+
+
+@lru_cache(maxsize=1024)
+def _converted(query: str) -> str:
+    """A query with %s marks as the driver wants it."""
+    return str(base.FORMAT_QMARK_REGEX.sub("?", query)).replace("%%", "%")
 
 
 def _patiently(act: Callable[[Any, Any], Any], query: Any, params: Any, patience_s: float) -> Any:

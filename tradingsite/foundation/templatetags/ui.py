@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 from typing import Any
 
@@ -11,6 +12,7 @@ from django import template
 from django.http import QueryDict
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from tradingsite.foundation import icons, numbers_text, states_text
@@ -21,6 +23,11 @@ register = template.Library()
 @register.simple_tag
 def icon(name: str, size: int = 16) -> SafeString:
     """A decorative icon; the text next to it carries the meaning."""
+    return _icon(name, size)
+
+
+@lru_cache(maxsize=512)
+def _icon(name: str, size: int) -> SafeString:
     kind = "icon icon-fill" if name in icons.FILLED else "icon"
     return format_html(
         '<svg class="{}" width="{}" height="{}" viewBox="0 0 16 16" aria-hidden="true" focusable="false">'
@@ -35,10 +42,22 @@ def icon(name: str, size: int = 16) -> SafeString:
 @register.simple_tag
 def state(kind: str, value: Any) -> SafeString:
     """A state as shape, word and tone: {% state "run" run.status %}."""
+    return _state(kind, str(value), get_language() or "")
+
+
+@lru_cache(maxsize=512)
+def _state(kind: str, value: str, language: str) -> SafeString:
+    """Drawn once per language: a list shows the same few states on every row."""
     found = states_text.find(kind, value)
     return format_html(
         '<span class="state tone-{}">{}<span>{}</span></span>', found.tone, icon(found.icon, 12), found.word
     )
+
+
+@register.filter
+def under(status: str, is_held: bool) -> str:
+    """A workflow's state while the switch holds everything: {% state "workflow" row.status|under:frame.holds %}."""
+    return "held" if status == "active" and is_held else status
 
 
 @register.simple_tag

@@ -13,18 +13,22 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from assets.markets import feeds, pump
-from assets.trading.services import equity, matching, orders
-from orchestrator.engine.types import Switch
+from assets.trading.services import equity, matching, orders, reconciliation
 from orchestrator.process import memory
+from orchestrator.process.aside import Aside
 from orchestrator.process.pulse import Pulse
-from orchestrator.services import beats, control, leases
-from tradingsite.foundation import audit, clock
+from orchestrator.services import beats, leases
+from tradingsite.foundation import clock
 from tradingsite.foundation.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
 TICK_S = 1.0
 LEASE_S = 10.0
+RENEW_S = 2.5
+HANGS_AFTER_S = 60.0  # a round that takes longer than this gives the lease up
+STOP_EVERY_S = 1.0
+RECONCILE_EVERY_S = 10.0
 EQUITY_EVERY = timedelta(minutes=1)
 MUCH_HISTORY = 200  # bars in one tick; an ordinary one brings a bar or two of each instrument
 
@@ -37,15 +41,7 @@ class Command(BaseCommand):
         stop = threading.Event()
         for sig in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sig, lambda number, frame: stop.set())
-        pipeline = Pipeline()
-        due = clock.monotonic()
-        pulse = Pulse()
-        while not stop.is_set():
-            pulse.beat()
-            pipeline.tick()
-            due = max(due + TICK_S, clock.monotonic())
-            stop.wait(due - clock.monotonic())
-        pipeline.leave()
+        Pipeline().serve(stop)
 
 
 class Pipeline:
@@ -58,9 +54,40 @@ class Pipeline:
         self.epoch: int | None = None
         self.next_equity_at = clock.now()
         self.had_much = False
+        self.round_began = clock.monotonic()
+
+    def serve(self, stop: threading.Event) -> None:
+        """Beat until `stop`. What a stop demands, and the lease, wait for no venue: they have threads of their own."""
+        asides = (
+            Aside("keeper of the stop", STOP_EVERY_S, lambda: orders.keep_the_stop(clock.now())),
+            Aside("holder of the lease", RENEW_S, self._hold),
+            Aside("reconciler", RECONCILE_EVERY_S, self._reconcile),
+        )
+        for aside in asides:
+            aside.start()
+        pulse, due = Pulse(), clock.monotonic()
+        while not stop.is_set():
+            pulse.beat()
+            self.tick()
+            due = max(due + TICK_S, clock.monotonic())
+            stop.wait(due - clock.monotonic())
+        for aside in asides:
+            aside.stop()
+        self.leave()
+
+    def _hold(self) -> None:
+        """Keep the lease while a round is under way; one that hangs loses it, and a standby takes over."""
+        if self.epoch is not None and clock.monotonic() - self.round_began < HANGS_AFTER_S:
+            leases.renew("feed", self.holder, self.epoch, LEASE_S)
+
+    def _reconcile(self) -> None:
+        """Venues' books against ours, on a thread of its own: a venue that is silent holds up nobody else."""
+        if self.epoch is not None:
+            reconciliation.reconcile_all(clock.now())
 
     def tick(self) -> None:
         """One beat. A database that is away postpones it; everything else that goes wrong is a bug and shows."""
+        self.round_began = clock.monotonic()
         try:
             close_old_connections()
             self._work(clock.now())
@@ -74,10 +101,11 @@ class Pipeline:
         if not self._is_leader():
             self.beater.beat(now, {"standby": True})
             return
-        self._keep_the_stop(now)
         report = pump.pump(self.feed, now)
         self._tidy(report)
-        self._keep_the_stop(now)  # the venue may have kept us waiting
+        if not self._is_leader():  # the venue kept us waiting for so long that somebody else leads
+            return
+        orders.keep_the_stop(now)  # nothing that is to be taken back may be filled first
         orders.recover(now)
         matching.match(now)
         if now >= self.next_equity_at:
@@ -86,11 +114,6 @@ class Pipeline:
         self.beater.beat(
             now, {"feed": settings.TRADING_FEED, "batches": report.batches, "errors": len(report.errors)}
         )
-
-    def _keep_the_stop(self, now: datetime) -> None:
-        """After a stop what rests at a venue must not open risk any more; exits stay."""
-        if control.current().position is Switch.STOPPED:
-            orders.cancel_entries(actor=audit.system("kill switch"), now=now, reason="stopped")
 
     def _tidy(self, report: pump.PumpReport) -> None:
         """The first start brings years of history at once; afterwards a tenth of that memory is enough."""
@@ -103,6 +126,8 @@ class Pipeline:
         if self.epoch is not None and leases.renew("feed", self.holder, self.epoch, LEASE_S):
             return True
         self.epoch = leases.acquire("feed", self.holder, LEASE_S)
+        if self.epoch is not None:
+            reconciliation.begin()  # whoever led before may have seen something nobody else knows
         return self.epoch is not None
 
     def leave(self) -> None:

@@ -18,6 +18,7 @@ from tradingsite.foundation import clock
 from tradingsite.foundation.commands import JsonCommand
 from tradingsite.foundation.errors import Conflict, Invalid, Refused
 from tradingsite.foundation.progress import Progress
+from tradingsite.management import demo
 from tradingsite.management.bootstrap import bootstrap
 from tradingsite.management.commands.run import take_lock
 from tradingsite.management.replay import driver
@@ -25,20 +26,30 @@ from tradingsite.management.replay import driver
 MOST_HOURS = 24 * 14
 _WARMUP = timedelta(days=420)
 _MOST_POLLS = 200
+_BAR_S = 60  # the finest bars of the simulated feed
 
 
 class Command(JsonCommand):
     help = (
         "Fill the demo accounts with the last hours: real decisions, runs, orders and fills over simulated prices. "
-        "Run it before `manage.py run`. Example: manage.py seed_demo --hours 24"
+        "Run it before `manage.py run`. Examples: manage.py seed_demo --hours 24; "
+        'manage.py seed_demo --remove --confirm "remove demo"'
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("--hours", type=int, default=12, help=f"1 to {MOST_HOURS} (default 12)")
         parser.add_argument("--no-progress", action="store_true")
+        parser.add_argument(
+            "--remove",
+            action="store_true",
+            help="take the demo away instead: its accounts with all their rows, the simulated instruments and candles",
+        )
+        parser.add_argument("--confirm", default="", help=f'with --remove: must be "{demo.PHRASE}"')
 
     def run(self, options: dict[str, Any]) -> int:
+        if options["remove"]:
+            return self._remove(options["confirm"])
         hours = options["hours"]
         if not 1 <= hours <= MOST_HOURS:
             raise Invalid(f"--hours must be between 1 and {MOST_HOURS}, was {hours}.")
@@ -63,6 +74,18 @@ class Command(JsonCommand):
         self.emit(document, text=", ".join(f"{name} {count}" for name, count in document.items()))
         return 0
 
+    def _remove(self, phrase: str) -> int:
+        found = demo.counts()
+        if phrase != demo.PHRASE:
+            self.note(", ".join(f"{name} {count}" for name, count in found.items()))
+            raise Invalid(f'This deletes them for good. Say it: --remove --confirm "{demo.PHRASE}".')
+        take_lock(settings.VAR_DIR / "run.lock")  # nobody trades with them meanwhile
+        gone = demo.remove(self.actor(), clock.now(), is_running=False)
+        self.emit(
+            {"ok": True, "removed": gone}, text=", ".join(f"{name} {count}" for name, count in gone.items())
+        )
+        return 0
+
     def _history(self, now: datetime) -> int:
         """Ask the simulated feed until it has brought everything it has."""
         feed, total = feeds.get(settings.TRADING_FEED), 0
@@ -85,7 +108,7 @@ class Command(JsonCommand):
             accounts.ensure_paper_accounts(start, is_demo=True)
             control.start(self.actor(), start, "demo")
             driver.drive(
-                start, end, virtual=virtual, execute=driver.inline,
+                start, end, virtual=virtual, bar_s=_BAR_S, execute=driver.inline,
                 on_progress=lambda now: progress.update((now - start).total_seconds()),
             )  # fmt: skip
         progress.finish()

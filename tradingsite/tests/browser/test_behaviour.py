@@ -145,8 +145,10 @@ def test_stopping_takes_two_interactions_and_starting_asks_why(site: Any, open_p
     for verb in ("Pause entries", "Drain", "Stop"):
         assert verb in text
     assert watched.page.is_checked("#control-dialog input[value=paused]")
+    assert watched.page.inner_text("#control-dialog .btn-danger") == "Pause entries"
     try:
         watched.page.check("#control-dialog input[value=stopped]")
+        assert watched.page.inner_text("#control-dialog .btn-danger") == "Stop"
         watched.page.click("#control-dialog .btn-danger")
         watched.page.wait_for_selector("#frame-banner .banner-bad")
         code = "from orchestrator.services import control; print(control.current().position.value)"
@@ -199,7 +201,7 @@ def test_a_wrong_value_keeps_what_was_typed_and_says_where(site: Any, open_page:
     ) as info:
         watched.page.click("#workflow-form .btn-main")
     assert info.value.status == 422
-    assert watched.page.evaluate("document.activeElement.classList.contains('errors')")
+    watched.page.wait_for_selector(".errors:focus")  # the answer is there before its page is
     assert watched.page.input_value("#f-name") == "Kept name"
     assert watched.page.get_attribute("#f-base_interval_s", "aria-invalid") == "true"
     watched.page.click(".errors a")

@@ -11,7 +11,14 @@ from typing import Any
 from assets.markets import filenames
 from assets.markets.services import importer
 from assets.markets.services.importer import ImportReport
-from tradingsite.foundation.commands import EXIT_DEGRADED, EXIT_FAILURE, EXIT_OK, JsonCommand, table
+from tradingsite.foundation.commands import (
+    EXIT_DEGRADED,
+    EXIT_FAILURE,
+    EXIT_NOT_FOUND,
+    EXIT_OK,
+    JsonCommand,
+    table,
+)
 from tradingsite.foundation.errors import DomainError
 
 _BAR = 30
@@ -21,7 +28,7 @@ class Command(JsonCommand):
     help = (
         "Import candles from CSV (plain or gzip) and Parquet. Instrument and timeframe come from the name "
         "(SYMBOL_1m.csv.gz), the asset type from the folder. Exit code: 0 all rows stored, 3 some rows were "
-        "refused (kept in quarantine), 1 a file was refused as a whole."
+        "refused (kept in quarantine), 1 a file was refused as a whole, 4 a file does not exist."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -45,7 +52,8 @@ class Command(JsonCommand):
                 self.note(f"{path}: {error.message}")
         self.emit(_document(imported, failed), text=_text(imported))
         if failed:
-            return EXIT_FAILURE
+            is_missing = all(file["code"] == "no-such-file" for file in failed)
+            return EXIT_NOT_FOUND if is_missing else EXIT_FAILURE
         return EXIT_DEGRADED if any(report.stored.rejected for report in imported) else EXIT_OK
 
     def _import(self, path: Path, options: dict[str, Any]) -> ImportReport:

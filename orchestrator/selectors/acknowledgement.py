@@ -1,0 +1,51 @@
+"""Has everybody heard the switch? Processes beat with the epoch of the switch they last read.
+
+No order needs this: each asks the switch itself before it is sent. It tells a person whether "stopped" is known or hoped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from orchestrator.engine.types import Switch
+from orchestrator.models import ProcessBeat, Run
+from orchestrator.services.control import ControlState
+
+PATIENCE: Final = timedelta(seconds=30)
+_FRESH: Final = timedelta(seconds=20)
+_ROLES: Final = ("loop", "feed", "workers:trading", "workers:maintenance")
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """`silent`: roles that have not confirmed. `running`: runs not ended yet, of those that a stop ends."""
+
+    state: str  # confirmed, waiting, unconfirmed
+    silent: tuple[str, ...] = ()
+    running: int = 0
+
+
+CONFIRMED: Final = Acknowledgement("confirmed")
+
+
+def acknowledgement(state: ControlState, now: datetime) -> Acknowledgement:
+    """Whether the switch as set has reached every process. One query, two while something is stopping.
+
+    A role has confirmed when it has a living process and none of its living processes has read an older switch. A halt
+    file or variable is read from the machine by each process itself, and a switch never turned has nothing to confirm.
+    """
+    if state.halt_file or state.halt_env or state.changed_at is None or state.position is Switch.RUNNING:
+        return CONFIRMED
+    beats = ProcessBeat.objects.filter(role__in=_ROLES, beat_at__gte=now - _FRESH).values_list("role", "info")
+    heard: dict[str, bool] = {}
+    for role, info in beats:
+        heard[role] = heard.get(role, True) and (info.get("switch_epoch") or 0) >= state.epoch
+    silent = tuple(role for role in _ROLES if not heard.get(role))
+    running = 0 if state.position is Switch.PAUSED else Run.objects.filter(status=Run.Status.RUNNING).count()
+    if not silent and not running:
+        return CONFIRMED
+    # A run that goes on is not silence: only a process that does not answer is.
+    is_late = bool(silent) and now - state.changed_at > PATIENCE
+    return Acknowledgement("unconfirmed" if is_late else "waiting", silent, running)

@@ -1,0 +1,60 @@
+"""Taking the demo away, from the command line and from the page: only demo rows, all of them, audited."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from assets.markets.selectors.pages import is_demo_feed
+from assets.markets.services import demo as markets
+from assets.trading.services import demo as trading
+from orchestrator.services import forgetting
+from tradingsite.foundation import audit
+from tradingsite.foundation.errors import Refused
+
+PHRASE = "remove demo"
+
+
+def counts() -> dict[str, int]:
+    """How many rows of each kind would go."""
+    found = {**trading.count(), **markets.count()}
+    return found if markets.real_prices_seen() else {**found, **forgetting.count()}
+
+
+def why_not(*, is_running: bool) -> str:
+    """Why the demo cannot be taken away now; empty when it can. `is_running`: other processes of this system live."""
+    if is_running and is_demo_feed():
+        return _(
+            "The system trades with simulated prices right now. Stop it and run: manage.py seed_demo --remove; "
+            "or choose another feed (TRADING_FEED) and start again."
+        )
+    if forgetting.open_runs() and not markets.real_prices_seen():
+        return _("A run is still open. Wait until it has ended.")
+    return ""
+
+
+def remove(actor: audit.Actor, now: datetime, *, is_running: bool, reason: str = "") -> dict[str, int]:
+    """Delete the demo accounts and everything on them, the simulated instruments and their candles.
+
+    Decisions, runs and what was learned go too, unless a real price was ever seen: then they are not only the demo's.
+    Nothing else is touched; one transaction, one audit event. Raises Refused while the demo is in use.
+    """
+    problem = why_not(is_running=is_running)
+    if problem:
+        raise Refused(problem, code="demo-in-use")
+    with transaction.atomic():
+        has_other_past = markets.real_prices_seen()
+        gone = {**trading.remove(), **markets.remove()}
+        if not has_other_past:  # after the intents, which point at runs
+            gone |= forgetting.forget_past()
+        audit.record(
+            action="demo.remove",
+            actor=actor,
+            object_type="demo",
+            before=gone,
+            after=dict.fromkeys(gone, 0),
+            reason=reason,
+        )
+    return gone
