@@ -111,16 +111,16 @@ def kind(key: str, lane: Lane, steps: tuple[TaskSpec, ...], every_s: int = 2) ->
 
 
 class ShiftedClock(clock.RealClock):
-    """The wall clock, wrong by as many seconds as the file FAULT_CLOCK says at the moment."""
+    """This machine's wall clock, wrong by as many seconds as the file FAULT_CLOCK says at the moment."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def now(self) -> datetime:
+    def host_now(self) -> datetime:
         try:
-            return super().now() + timedelta(seconds=float(self._path.read_text()))
+            return super().host_now() + timedelta(seconds=float(self._path.read_text()))
         except (OSError, ValueError):
-            return super().now()
+            return super().host_now()
 
 
 class ToyConfig(AppConfig):
