@@ -178,16 +178,20 @@ def db_now(using: str = "default") -> datetime:
     connection = connections[using]
     if connection.vendor != "postgresql" or not isinstance(_clock, RealClock):
         return now()
+    return _agree(_clock, connection)
+
+
+def _agree(clock: RealClock, connection: BaseDatabaseWrapper) -> datetime:
     before = _counter()
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         row = cursor.fetchone()
     theirs = as_utc(row[0])
-    _clock.agree(theirs, before, _counter())
+    clock.agree(theirs, before, _counter())
     return theirs
 
 
 def on_connection_created(sender: object, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
     """Signal receiver: a process has the database's time before it writes its first."""
-    if connection.vendor == "postgresql":
-        db_now(connection.alias)
+    if connection.vendor == "postgresql" and isinstance(_clock, RealClock):
+        _agree(_clock, connection)
