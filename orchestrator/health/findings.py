@@ -85,8 +85,8 @@ def draw(facts: Facts, limits: Limits = Limits()) -> tuple[Finding, ...]:
     found = [
         *_database(facts, limits),
         *_processes(facts, limits),
-        *_clocks(facts, limits),
         *_lanes(facts, limits),
+        *_clocks(facts, limits),
         *_machine(facts, limits),
         *_workflows(facts, limits),
     ]
@@ -116,17 +116,6 @@ def _processes(facts: Facts, limits: Limits) -> Iterable[Finding]:
         )
 
 
-def _clocks(facts: Facts, limits: Limits) -> Iterable[Finding]:
-    """Hosts whose clock disagrees with the database's. All go by the database's; what the host does by itself does not."""
-    off: dict[str, float] = {}
-    for process in facts.processes:
-        if process.age_s <= limits.beat_late_s and abs(process.clock_off_s) > limits.clock_off_s:
-            off[process.host] = max(off.get(process.host, 0.0), process.clock_off_s, key=abs)
-    for host, seconds in off.items():
-        detail = {"off_s": round(seconds, 2), "limit_s": limits.clock_off_s}
-        yield Finding(component="clock", subject=host, code="differs", severity="warning", detail=detail)
-
-
 def _lanes(facts: Facts, limits: Limits) -> Iterable[Finding]:
     for process in facts.processes:
         component, _, lane = process.role.partition(":")
@@ -144,6 +133,17 @@ def _lanes(facts: Facts, limits: Limits) -> Iterable[Finding]:
                 detail={"oldest_s": round(age, 1), "limit_s": limits.queue_late_s,
                         "depth": facts.queue_depth.get(lane, 0)}, remedy="requeue",
             )  # fmt: skip
+
+
+def _clocks(facts: Facts, limits: Limits) -> Iterable[Finding]:
+    """Hosts whose clock disagrees with the database's. All go by the database's; what the host does by itself does not."""
+    off: dict[str, float] = {}
+    for process in facts.processes:
+        if process.age_s <= limits.beat_late_s and abs(process.clock_off_s) > limits.clock_off_s:
+            off[process.host] = max(off.get(process.host, 0.0), process.clock_off_s, key=abs)
+    for host, seconds in off.items():
+        detail = {"off_s": round(seconds, 2), "limit_s": limits.clock_off_s}
+        yield Finding(component="clock", subject=host, code="differs", severity="warning", detail=detail)
 
 
 def _machine(facts: Facts, limits: Limits) -> Iterable[Finding]:

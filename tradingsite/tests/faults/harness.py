@@ -1,4 +1,7 @@
-"""A whole system in real processes, in its own directory and database, to be hurt and watched."""
+"""A whole system in real processes, in its own directory and database, to be hurt and watched.
+
+FAULT_LOGS names a directory that keeps the logs of these systems.
+"""
 
 from __future__ import annotations
 
@@ -225,6 +228,8 @@ class System:
             self._agent.close()
         if self.database is not None:
             self.database.drop()
+        if (kept := os.environ.get("FAULT_LOGS")) and self.log.exists():
+            shutil.copy(self.log, Path(kept) / f"{self.folder.name}.log")
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- Its processes ----------------------------------------------------------------------------------------
