@@ -297,6 +297,21 @@ class System:
         fresh.write_text(json.dumps(words))
         fresh.rename(target)
 
+    def run_that(self, slug: str, word: str, timeout: float = 40) -> dict[str, Any]:
+        """Tell a toy to misbehave: a run that is at it. Those planned before may not have heard."""
+        self.behave(**{slug: word})
+        newest = self.ask("runs")[-1]["pk"]
+        found: list[dict[str, Any]] = []
+
+        def is_at_it() -> bool:
+            begun = {run for run, *_rest in self.executions()}
+            runs = self.ask("runs", status="running", workflow__slug=slug, pk__gt=newest)
+            found[:] = [row for row in runs if row["pk"] in begun]
+            return bool(found)
+
+        wait_for(is_at_it, timeout, f"{slug} runs")
+        return found[0]
+
     def executions(self) -> list[tuple[int, int, str, int, float]]:
         path = self.toys / "executions"
         found = []

@@ -65,6 +65,8 @@ def act(context: RunContext) -> StepResult:
 def misbehave(word: str) -> None:
     if word == "work":
         time.sleep(3)
+    elif word == "work long":
+        time.sleep(8)
     elif word == "sleep":
         time.sleep(3600)
     elif word == "spin":
