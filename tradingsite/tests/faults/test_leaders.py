@@ -84,6 +84,51 @@ def test_a_follower_takes_over(pair: System, number: int, limit_s: float) -> Non
         pair.is_sound()
 
 
+def stop_in_a_transaction(system: System, pid: int) -> None:
+    """SIGSTOP a loop while it holds the row of its lease."""
+    import psycopg
+
+    holds = (
+        "SELECT 1 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation "
+        "WHERE c.relname = 'orchestrator_lease' AND l.mode = 'RowExclusiveLock' AND l.granted"
+    )
+    assert system.database is not None
+    with psycopg.connect(system.database.url, autocommit=True) as link:
+
+        def caught() -> bool:
+            if not link.execute(holds).fetchone():
+                return False
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(0.1)  # what it had sent already is through
+            if link.execute(holds).fetchone():
+                return True
+            os.kill(pid, signal.SIGCONT)
+            return False
+
+        wait_for(caught, 60, "it is caught in a transaction")
+
+
+@pytest.mark.skipif(
+    not SERVER, reason="about PostgreSQL's locks; with SQLite the supervisor ends a loop that hangs"
+)
+def test_a_leader_that_stands_still_in_the_middle_of_a_tick_is_replaced(pair: System) -> None:
+    pair.ask("switch", "start")
+    with loops(pair) as started:
+        pids = {process.pid for process in started}
+        wait_for(lambda: leader(pair) in pids, 60, "one leads")
+        wait_for(lambda: {b["pid"] for b in pair.ask("beats") if b["role"] == "loop"} >= pids, 60, "both")
+        first = leader(pair)
+        stop_in_a_transaction(pair, first)
+        took = wait_for(lambda: leader(pair) in pids - {first}, 45, "the other leads")
+        report("leader stopped in a transaction", taken_over_after_s=round(took, 1))
+        before = pair.succeeded()
+        wait_for(lambda: pair.succeeded() > before, 30, "runs go on")
+        os.kill(first, signal.SIGCONT)
+        time.sleep(3)
+        assert leader(pair) != first
+        pair.is_sound()
+
+
 def test_two_loops_at_once_plan_each_slot_once(pair: System) -> None:
     pair.ask("switch", "start")
     before = pair.succeeded()
