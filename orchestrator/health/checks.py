@@ -56,7 +56,9 @@ class ClockWatch:
 
 def measure(now: datetime, clock_watch: ClockWatch, watched_s: float = math.inf) -> Facts:
     """Everything the system knows about itself, in about six short queries."""
-    jump_s = clock_watch.jump_s(clock.now())  # both clocks in one breath: `now` may be seconds old by now
+    jump_s = clock_watch.jump_s(
+        clock.host_now()
+    )  # both clocks in one breath: `now` may be seconds old by now
     began = clock.monotonic()
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
@@ -86,6 +88,8 @@ def _process(beat: ProcessBeat, now: datetime) -> ProcessFact:
         unanswered_s=float(beat.info.get("unanswered_s") or 0.0),
         rss_mb=float(beat.info.get("rss_mb") or 0.0),
         code_version=str(beat.info.get("code_version") or ""),
+        host=beat.host,
+        clock_off_s=float(beat.info.get("clock_off_s") or 0.0),
     )
 
 

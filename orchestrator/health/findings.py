@@ -32,6 +32,8 @@ class ProcessFact:
     unanswered_s: float = 0.0  # workers: how long a canary is out and nothing moves
     rss_mb: float = 0.0
     code_version: str = ""
+    host: str = ""
+    clock_off_s: float = 0.0  # how far its host's clock is ahead of the database's
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +73,7 @@ class Limits:
     canary_late_s: float = 45.0
     queue_late_s: float = 45.0
     clock_jump_s: float = 1.0
+    clock_off_s: float = 1.0
     disk_warning_mb: float = 1000.0
     disk_critical_mb: float = 200.0
     ram_warning: float = 0.92
@@ -87,6 +90,7 @@ def draw(facts: Facts, limits: Limits = Limits()) -> tuple[Finding, ...]:
         *_database(facts, limits),
         *_processes(facts, limits),
         *_lanes(facts, limits),
+        *_clocks(facts, limits),
         *_machine(facts, limits),
         *_workflows(facts, limits),
     ]
@@ -153,6 +157,17 @@ def _lanes(facts: Facts, limits: Limits) -> Iterable[Finding]:
                 detail={"oldest_s": round(age, 1), "limit_s": limits.queue_late_s,
                         "depth": facts.queue_depth.get(lane, 0)}, remedy="requeue",
             )  # fmt: skip
+
+
+def _clocks(facts: Facts, limits: Limits) -> Iterable[Finding]:
+    """Hosts whose clock disagrees with the database's. All go by the database's; what the host does by itself does not."""
+    off: dict[str, float] = {}
+    for process in facts.processes:
+        if process.age_s <= limits.beat_late_s and abs(process.clock_off_s) > limits.clock_off_s:
+            off[process.host] = max(off.get(process.host, 0.0), process.clock_off_s, key=abs)
+    for host, seconds in off.items():
+        detail = {"off_s": round(seconds, 2), "limit_s": limits.clock_off_s}
+        yield Finding(component="clock", subject=host, code="differs", severity="warning", detail=detail)
 
 
 def _machine(facts: Facts, limits: Limits) -> Iterable[Finding]:

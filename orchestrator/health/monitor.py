@@ -177,6 +177,8 @@ def register_texts() -> None:
         ("health-queue-backlog", _("Runs wait too long in lane %(subject)s"),
          _("The oldest of %(depth)s waiting runs is %(oldest_s)s s old.")),
         ("health-clock-jumped", _("The clock of this machine jumped"), _("By %(jump_s)s s. Leases use the database's clock; check time synchronisation.")),
+        ("health-clock-differs", _("The clock of %(subject)s is wrong"),
+         _("It is %(off_s)s s ahead of the database's, whose time is used instead. Check time synchronisation.")),
         ("health-disk-low", _("Little disk space left"), _("%(free_mb)s MB are free.")),
         ("health-memory-high", _("Memory is nearly full"), _("%(used)s of the memory is used; research work is delayed.")),
         ("health-workflow-quarantined", _("Workflow %(subject)s is in quarantine"), _("It failed %(failures)s times and rests until %(until)s.")),

@@ -12,11 +12,12 @@ class FoundationConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import alert_texts, fields, logging, money  # noqa: F401  (alert_texts registers itself)
+        from . import alert_texts, clock, fields, logging, money  # noqa: F401  (alert_texts registers itself)
 
         money.install_context()
         logging.install()
         connection_created.connect(fields.on_connection_created, dispatch_uid="foundation.exact_decimals")
+        connection_created.connect(clock.on_connection_created, dispatch_uid="foundation.clock")
         for connection in connections.all(initialized_only=True):
             # Opened while apps were loading, before we listened.
             if connection.connection is not None:

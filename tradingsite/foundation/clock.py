@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
 
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 class Clock(Protocol):
@@ -40,16 +41,41 @@ def as_utc(at: datetime) -> datetime:
 
 
 class RealClock:
-    """The clock of this machine."""
+    """The clock of this machine, corrected to that of the database once `agree` has heard what that says.
+
+    Between two corrections it follows a counter that no change of the wall clock touches: a machine whose clock is off
+    or jumps goes on with the time all others have.
+    """
+
+    _zero: datetime | None = None  # the database's time at counter 0; None: nobody to agree with
+
+    def host_now(self) -> datetime:
+        """What this machine's own clock says, right or wrong."""
+        return datetime.now(UTC)
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        if self._zero is None:
+            return self.host_now()
+        return self._zero + timedelta(seconds=_counter())
+
+    def agree(self, theirs: datetime, before: float, after: float) -> None:
+        """The database said `theirs` between the counts `before` and `after`: move no further than that proves.
+
+        So a slow answer, or a process stopped while it waited, corrects nothing that was right.
+        """
+        own = self._zero or self.host_now() - timedelta(seconds=_counter())
+        self._zero = min(max(own, theirs - timedelta(seconds=after)), theirs - timedelta(seconds=before))
 
     def monotonic(self) -> float:
         return time.monotonic()
 
     def cpu_s(self) -> float:
         return time.process_time()
+
+
+def _counter() -> float:
+    """Seconds since the machine started, asleep or awake; `monotonic` stands still while a machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 class FixedClock:
@@ -124,7 +150,7 @@ def use(clock: C) -> Iterator[C]:
 
 
 def now() -> datetime:
-    """The current time, aware, UTC."""
+    """The current time, aware, UTC: on PostgreSQL the database's, as soon as this process has a connection."""
     return _clock.now()
 
 
@@ -133,15 +159,39 @@ def monotonic() -> float:
     return _clock.monotonic()
 
 
+def off_s() -> float:
+    """Seconds this machine's own clock is ahead of the database's; 0 where there is nothing to compare."""
+    return (_clock.host_now() - _clock.now()).total_seconds() if isinstance(_clock, RealClock) else 0.0
+
+
+def host_now() -> datetime:
+    """What this machine's own clock says, right or wrong; to watch it only."""
+    return _clock.host_now() if isinstance(_clock, RealClock) else _clock.now()
+
+
 def db_now(using: str = "default") -> datetime:
     """The time all hosts agree on: the clock of PostgreSQL, or `now()` on SQLite and when the clock is not real.
 
-    Leases and claims compare times written by several machines; their own clocks may differ by seconds.
+    Leases, deadlines and claims compare times written by several machines; their own clocks may differ by seconds. Asking
+    corrects `now()` in this process; every new connection asks, and so does every claim, sweep and sign of life.
     """
     connection = connections[using]
     if connection.vendor != "postgresql" or not isinstance(_clock, RealClock):
         return now()
+    return _agree(_clock, connection)
+
+
+def _agree(clock: RealClock, connection: BaseDatabaseWrapper) -> datetime:
+    before = _counter()
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         row = cursor.fetchone()
-    return as_utc(row[0])
+    theirs = as_utc(row[0])
+    clock.agree(theirs, before, _counter())
+    return theirs
+
+
+def on_connection_created(sender: object, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
+    """Signal receiver: a process has the database's time before it writes its first."""
+    if connection.vendor == "postgresql" and isinstance(_clock, RealClock):
+        _agree(_clock, connection)

@@ -16,9 +16,10 @@ SQLITE_PRAGMAS = (
     f"PRAGMA recursive_triggers=ON; PRAGMA busy_timeout={SQLITE_WAIT_S * 1000}"
 )
 
-# A crashed client must not hold locks for ever; a waiter gives up long before a task's time limit.
+# A client that crashed, or stands still, must not hold locks for ever: a leader stopped in the middle of a tick keeps its
+# lease only for so long. A waiter gives up long before a task's time limit.
 POSTGRES_OPTIONS = (
-    "-c idle_in_transaction_session_timeout=60000 -c lock_timeout=15000 -c statement_timeout=300000 "
+    "-c idle_in_transaction_session_timeout=20000 -c lock_timeout=15000 -c statement_timeout=300000 "
     "-c default_transaction_isolation=read\\ committed"
 )
 

@@ -183,7 +183,7 @@ def test_sqlite_runs_with_the_pragmas_money_needs() -> None:
     if connection.vendor != "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("SHOW idle_in_transaction_session_timeout")
-            assert cursor.fetchone() == ("1min",)
+            assert cursor.fetchone() == ("20s",)
             cursor.execute("SHOW lock_timeout")
             assert cursor.fetchone() == ("15s",)
         return

@@ -83,6 +83,10 @@ def unanswered(seconds: float) -> tuple[ProcessFact, ...]:
         ({"processes": unanswered(45.1)}, ("workers", "trading", "canary_late", "critical")),
         ({"queue_oldest_s": {"trading": 46.0}}, ("queue", "trading", "backlog", "warning")),
         ({"clock_jump_s": -3600.0}, ("clock", "", "jumped", "warning")),
+        (
+            {"processes": (*HEALTHY, ProcessFact(name="w", role="loop", age_s=1.0, host="b", clock_off_s=-1.1))},
+            ("clock", "b", "differs", "warning"),
+        ),
         ({"disk_free_mb": 999.0}, ("disk", "", "low", "warning")),
         ({"disk_free_mb": 199.0}, ("disk", "", "low", "critical")),
         ({"ram_ratio": 0.93}, ("memory", "", "high", "warning")),
@@ -113,6 +117,7 @@ def test_a_fact_beyond_its_limit_is_a_finding(
         {"processes": unanswered(45.0)},
         {"queue_oldest_s": {"trading": 45.0}},
         {"clock_jump_s": 1.0},
+        {"processes": (*HEALTHY, ProcessFact(name="w", role="loop", age_s=1.0, host="b", clock_off_s=1.0))},
         {"disk_free_mb": 1000.0},
         {"disk_free_mb": None},
         {"ram_ratio": 0.92},
@@ -124,6 +129,16 @@ def test_a_fact_beyond_its_limit_is_a_finding(
 )
 def test_a_fact_at_its_limit_is_none(change: dict[str, Any]) -> None:
     assert codes(**change) == set()
+
+
+def test_a_host_whose_clock_differs_is_one_finding_with_the_worst_that_was_seen() -> None:
+    off = [(1.5, 1.0), (-7.25, 2.0), (90.0, 400.0)]  # the last beat long ago: history
+    processes = [
+        ProcessFact(name=f"w{i}", role="web", age_s=age, host="b", clock_off_s=seconds)
+        for i, (seconds, age) in enumerate(off)
+    ]
+    (found,) = draw(facts(processes=(*HEALTHY, *processes)))
+    assert (found.subject, found.detail["off_s"]) == ("b", -7.25)
 
 
 def test_what_a_silent_cluster_said_last_is_not_said_again() -> None:

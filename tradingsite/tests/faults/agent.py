@@ -27,7 +27,7 @@ def invariants(*codes: str) -> dict[str, list[str]]:
     from tradingsite.foundation import clock
     from tradingsite.foundation import invariants as checks
 
-    return {r.code: list(r.violations) for r in checks.run(clock.now(), codes) if not r.ok}
+    return {r.code: list(r.violations) for r in checks.run(clock.db_now(), codes) if not r.ok}
 
 
 def runs(**where: Any) -> list[dict[str, Any]]:
@@ -66,7 +66,7 @@ def beats() -> list[dict[str, Any]]:
     from orchestrator.models import ProcessBeat
     from tradingsite.foundation import clock
 
-    now = clock.now()
+    now = clock.db_now()
     found = ProcessBeat.objects.values("name", "role", "pid", "generation", "beat_at", "info")
     return [{**row, "age_s": (now - row["beat_at"]).total_seconds()} for row in found]
 

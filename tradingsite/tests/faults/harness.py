@@ -1,4 +1,7 @@
-"""A whole system in real processes, in its own directory and database, to be hurt and watched."""
+"""A whole system in real processes, in its own directory and database, to be hurt and watched.
+
+FAULT_LOGS names a directory that keeps the logs of these systems.
+"""
 
 from __future__ import annotations
 
@@ -225,6 +228,8 @@ class System:
             self._agent.close()
         if self.database is not None:
             self.database.drop()
+        if (kept := os.environ.get("FAULT_LOGS")) and self.log.exists():
+            shutil.copy(self.log, Path(kept) / f"{self.folder.name}.log")
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # --- Its processes ----------------------------------------------------------------------------------------
@@ -291,6 +296,21 @@ class System:
         fresh = target.with_suffix(".new")
         fresh.write_text(json.dumps(words))
         fresh.rename(target)
+
+    def run_that(self, slug: str, word: str, timeout: float = 40) -> dict[str, Any]:
+        """Tell a toy to misbehave: a run that is at it. Those planned before may not have heard."""
+        self.behave(**{slug: word})
+        newest = self.ask("runs")[-1]["pk"]
+        found: list[dict[str, Any]] = []
+
+        def is_at_it() -> bool:
+            begun = {run for run, *_rest in self.executions()}
+            runs = self.ask("runs", status="running", workflow__slug=slug, pk__gt=newest)
+            found[:] = [row for row in runs if row["pk"] in begun]
+            return bool(found)
+
+        wait_for(is_at_it, timeout, f"{slug} runs")
+        return found[0]
 
     def executions(self) -> list[tuple[int, int, str, int, float]]:
         path = self.toys / "executions"

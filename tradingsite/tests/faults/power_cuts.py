@@ -36,7 +36,7 @@ def run(cuts: int, seed: int, say: Any = print) -> Tally:
         made.start()
         made.ask("switch", "start")
         made.recovers(90)
-        made.behave(toy_b="work", toy_m="work")
+        made.behave(toy_b="work", toy_m="work", toy_trader="bursts")
         for number in range(1, cuts + 1):
             if rng.random() < 0.25:
                 made.power_cut()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -35,7 +36,12 @@ def test_a_database_locked_for_half_a_minute_delays_but_breaks_nothing(running: 
         recovered_after_s=round(took, 1),
     )
     assert not [status for status in seen if status >= 500 and status != 503], seen
-    assert "Traceback (most recent call last)" not in running.say(mark) or "locked" in running.say(mark)
+    # Work that waited for too long says so, by the database's patience or the run's own; nothing else went wrong.
+    records = re.split(r"\n(?=\d{4}-\d\d-\d\dT)", running.say(mark))
+    errors = [record for record in records if "Traceback (most recent call last)" in record]
+    waited = ("database is locked", "lock timeout", "TimeoutException")
+    other = [record for record in errors if not any(words in record for words in waited)]
+    assert other == [], "\n".join(other)[:6000]
     running.is_sound()
 
 

@@ -44,19 +44,11 @@ def test_workers_that_do_not_execute(running: System) -> None:
 
 
 def test_a_busy_worker_killed(running: System) -> None:
-    running.behave(toy_a="work")
-    found: list[dict[str, object]] = []
-    wait_for(
-        lambda: found.extend(running.ask("runs", status="running", workflow__slug="toy_a")) or found,
-        60,
-        "it runs",
-    )
-    os.kill(int(str(found[0]["worker"]).rpartition(":")[2]), signal.SIGKILL)
+    found = running.run_that("toy_a", "work long", 60)
+    os.kill(int(str(found["worker"]).rpartition(":")[2]), signal.SIGKILL)
     others = running.recovers()
-    took = wait_for(
-        lambda: running.ask("runs", pk=found[0]["pk"])[0]["finished_at"], RECOVERY_S, "it has ended"
-    )
-    ended = running.ask("runs", pk=found[0]["pk"])[0]
+    took = wait_for(lambda: running.ask("runs", pk=found["pk"])[0]["finished_at"], RECOVERY_S, "it has ended")
+    ended = running.ask("runs", pk=found["pk"])[0]
     report(
         "defaults: busy worker killed", others_after_s=round(others, 1), ended_after_s=round(others + took, 1)
     )

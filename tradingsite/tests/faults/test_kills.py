@@ -35,15 +35,7 @@ def test_killing_each_idle_worker_in_turn_does_not_stop_the_lane(running: System
 
 
 def test_a_run_whose_worker_is_killed_is_abandoned_and_never_executed_again(running: System) -> None:
-    running.behave(toy_a="work")
-    found: dict[str, object] = {}
-
-    def is_running() -> bool:
-        rows = running.ask("runs", status="running", workflow__slug="toy_a")
-        found.update(rows[0] if rows else {})
-        return bool(rows)
-
-    wait_for(is_running, 30, "toy_a runs")
+    found = running.run_that("toy_a", "work long")
     os.kill(int(str(found["worker"]).rpartition(":")[2]), signal.SIGKILL)
     took = wait_for(lambda: running.ask("runs", pk=found["pk"])[0]["finished_at"], 30, "it has ended")
     assert running.ask("runs", pk=found["pk"])[0]["status"] == "abandoned"

@@ -65,6 +65,8 @@ def act(context: RunContext) -> StepResult:
 def misbehave(word: str) -> None:
     if word == "work":
         time.sleep(3)
+    elif word == "work long":
+        time.sleep(8)
     elif word == "sleep":
         time.sleep(3600)
     elif word == "spin":
@@ -84,13 +86,18 @@ def misbehave(word: str) -> None:
 
 
 def trade(context: RunContext) -> StepResult:
-    """Orders through the real path: other weights at each run."""
+    """Orders through the real path: other weights at each run.
+
+    Each run takes back what the one before left open, and the paper venue fills with the next minute's bar: "bursts" leaves
+    the orders of one minute alone for two, so that there are fills.
+    """
     from assets.markets import hub
     from assets.trading import selectors
     from assets.trading.services import execution
     from assets.trading.targets import Target
 
-    if behaviour(context.slug) == "rest":
+    word = behaviour(context.slug)
+    if word == "rest" or (word == "bursts" and context.now.minute % 3):
         return StepResult()
     account = selectors.account_for(DEMO_ASSET_TYPE)
     rng = random.Random(context.run_id)
@@ -111,16 +118,16 @@ def kind(key: str, lane: Lane, steps: tuple[TaskSpec, ...], every_s: int = 2) ->
 
 
 class ShiftedClock(clock.RealClock):
-    """The wall clock, wrong by as many seconds as the file FAULT_CLOCK says at the moment."""
+    """This machine's wall clock, wrong by as many seconds as the file FAULT_CLOCK says at the moment."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def now(self) -> datetime:
+    def host_now(self) -> datetime:
         try:
-            return super().now() + timedelta(seconds=float(self._path.read_text()))
+            return super().host_now() + timedelta(seconds=float(self._path.read_text()))
         except (OSError, ValueError):
-            return super().now()
+            return super().host_now()
 
 
 class ToyConfig(AppConfig):
