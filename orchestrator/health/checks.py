@@ -88,7 +88,6 @@ def _process(beat: ProcessBeat, now: datetime) -> ProcessFact:
         unanswered_s=float(beat.info.get("unanswered_s") or 0.0),
         rss_mb=float(beat.info.get("rss_mb") or 0.0),
         code_version=str(beat.info.get("code_version") or ""),
-        host=beat.host,
         clock_off_s=float(beat.info.get("clock_off_s") or 0.0),
     )
 

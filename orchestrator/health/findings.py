@@ -32,7 +32,6 @@ class ProcessFact:
     unanswered_s: float = 0.0  # workers: how long a canary is out and nothing moves
     rss_mb: float = 0.0
     code_version: str = ""
-    host: str = ""
     clock_off_s: float = 0.0  # how far its host's clock is ahead of the database's
 
 
