@@ -1,9 +1,11 @@
-"""Whether the venue's books and ours agreed lately enough for an order to pass."""
+"""Whether an order may go to its venue at all: real money only when it was switched on, and only on books that agree."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Final
+
+from django.conf import settings
 
 PAPER: Final = "paper"
 MAX_AGE: Final = timedelta(seconds=90)
@@ -15,3 +17,8 @@ def is_current(broker: str, reconciled_at: datetime | None, now: datetime) -> bo
     if broker == PAPER:
         return True
     return reconciled_at is not None and timedelta(0) <= now - reconciled_at <= MAX_AGE
+
+
+def is_allowed(broker: str, mode: str) -> bool:
+    """Paper always; a venue only for a live account on a server whose owner has set TRADING_LIVE_ENABLED."""
+    return broker == PAPER or (mode == "live" and settings.LIVE_TRADING_ENABLED is True)

@@ -76,8 +76,8 @@ PAGES = [
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_no_page_asks_more_than_its_budget(name: str, bob: Any, client: Client, ready: None) -> None:
-    client.force_login(bob)
+def test_no_page_asks_more_than_its_budget(name: str, alice: Any, client: Client, ready: None) -> None:
+    client.force_login(alice)
     url = url_of(name)
     client.get(url)
     with CaptureQueriesContext(connection) as queries:

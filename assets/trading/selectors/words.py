@@ -32,6 +32,7 @@ _CODES: Final[dict[str, Any]] = {
     "price_unknown": _("no price is known"),
     "rejected_at_venue": _("rejected by the venue"),
     "short_not_allowed": _("short positions are not allowed"),
+    "live_not_allowed": _("real money is not switched on"),
     "not_reconciled": _("our books and the venue's have not been found equal lately"),
     "stopped": _("trading was stopped"),
     "superseded": _("a newer run took over"),

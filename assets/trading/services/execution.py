@@ -156,6 +156,7 @@ def _standing(ctx: RunContext, account: Account, book: valuation.Book, now: date
             max_position_ratio=Decimal(repr(account.max_position_ratio)),
             max_orders_per_minute=account.max_orders_per_minute,
         ),
+        live_allowed=agreement.is_allowed(account.broker, account.mode),
         books_agree=agreement.is_current(account.broker, account.reconciled_at, now),
         orders_last_minute=0,  # counted when there is something to pass
     )

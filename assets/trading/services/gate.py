@@ -77,6 +77,7 @@ class Standing:
     equity: Decimal
     limits: Limits
     orders_last_minute: int
+    live_allowed: bool = True  # for an account at a venue: real money was switched on
     books_agree: bool = True  # with the venue's, as far as there is one
     exposure: dict[int, Decimal] = field(default_factory=dict)
 
@@ -103,6 +104,8 @@ def _switches(proposal: Proposal, standing: Standing) -> Denial | None:
         return Denial(code="stopped")
     if standing.account_state == "halted":
         return Denial(code="account_halted")
+    if not standing.live_allowed:
+        return Denial(code="live_not_allowed")
     if not standing.books_agree:
         return Denial(code="not_reconciled")
     if proposal.reduces:

@@ -108,8 +108,10 @@ def _refusal(order: Order, seen: Look | None, now: datetime) -> str:
     if not order.intent.reduces and not _may_enter(order, state):
         return "entries_paused"
     # Fresh from the database: somebody may have halted the account since the gate.
-    rows = Account.objects.filter(pk=order.account_id).values_list("state", "broker", "reconciled_at")
-    account_state, broker, reconciled_at = rows[0]
+    rows = Account.objects.filter(pk=order.account_id).values_list("state", "broker", "mode", "reconciled_at")
+    account_state, broker, mode, reconciled_at = rows[0]
+    if not agreement.is_allowed(broker, mode):
+        return "live_not_allowed"
     if account_state == Account.State.HALTED:
         return "account_halted"
     if not agreement.is_current(broker, reconciled_at, at):

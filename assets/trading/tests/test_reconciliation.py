@@ -33,7 +33,7 @@ def venue() -> Iterator[BinanceVenue]:
 @pytest.fixture
 def desk(venue: BinanceVenue, db: Any, settings: Any) -> BinanceDesk:
     """An account whose venue holds what its ledger opened with."""
-    settings.BINANCE_URL = venue.url
+    settings.BINANCE_URL, settings.LIVE_TRADING_ENABLED = venue.url, True
     made = BinanceDesk(venue)
     venue.book.balances = {"USDT": made.account.opening_balance}
     venue_keys.store(made.account, KEY, SECRET, actor=ALICE, now=made.now)
@@ -253,3 +253,16 @@ def test_a_run_s_targets_become_an_order_a_trade_and_a_position_that_equal_the_v
     assert position.quantity == priced.broker.balances()["BTC"] == D("49.95")
     ours = {asset: amount for asset, amount in cash_balances(priced.account.pk).items() if amount}
     assert ours == priced.broker.balances()
+
+
+@pytest.mark.parametrize(
+    ("flag", "mode"), [(False, "paper"), (False, "live"), (True, "paper"), ("True", "live"), (1, "live")]
+)
+def test_without_both_switches_no_real_order_leaves(
+    priced: BinanceDesk, settings: Any, flag: object, mode: str
+) -> None:
+    assert reconcile(priced, later_s=0).ok
+    settings.LIVE_TRADING_ENABLED = flag
+    Account.objects.filter(pk=priced.account.pk).update(mode=mode)
+    order = orders.send_order(make(priced).pk, guard=orders.no_guard, now=clock.now())
+    assert (order.status, order.status_code) == ("expired", "live_not_allowed") and priced.venue.posts() == []

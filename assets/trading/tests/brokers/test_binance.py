@@ -31,7 +31,7 @@ class BinanceDesk:
     def __init__(self, venue: BinanceVenue) -> None:
         self.venue, self.now = venue, clock.now()
         self.instrument = kit.instrument("BTCUSDT", base="BTC", quote="USDT", venue="binance", is_demo=False)
-        self.account = kit.account(currency="USDT", broker="binance", is_demo=False)
+        self.account = kit.account(currency="USDT", broker="binance", mode="live", is_demo=False)
         self.broker = BinanceBroker(self.account, key=KEY, secret=SECRET, url=venue.url)
 
     def fill(self, order: Order, quantity: Decimal) -> None:
