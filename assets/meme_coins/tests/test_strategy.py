@@ -160,5 +160,5 @@ def test_defaults_of_the_schema_are_those_of_the_dataclass() -> None:
 
 def test_a_parameter_out_of_range_is_refused_by_name() -> None:
     assert read({"max_position": 0.5}).max_position == 0.5
-    with pytest.raises(Invalid, match="max_position"):
+    with pytest.raises(Invalid, match="Largest position"):
         read({"max_position": 0.51})
