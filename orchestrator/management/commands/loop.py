@@ -56,8 +56,10 @@ class Command(JsonCommand):
             pulse.beat()
             report = self._tick(loop, beater)
             ticks += 1
-            due = max(due + tick_s, clock.monotonic() - tick_s)
-            stopping.wait(max(0.0, min(due - clock.monotonic(), _until_due(report))))
+            now = clock.monotonic()
+            if now >= due:  # a tick for a run that was due in between moves nothing: else they would add up to a long sleep
+                due = max(due + tick_s, now)
+            stopping.wait(max(0.0, min(due - now, _until_due(report))))
         try:
             loop.resign()
             beater.forget()
