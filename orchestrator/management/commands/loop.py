@@ -57,7 +57,9 @@ class Command(JsonCommand):
             report = self._tick(loop, beater)
             ticks += 1
             now = clock.monotonic()
-            if now >= due:  # a tick for a run that was due in between moves nothing: else they would add up to a long sleep
+            if (
+                now >= due
+            ):  # a tick for a run that was due in between moves nothing: else they would add up to a long sleep
                 due = max(due + tick_s, now)
             stopping.wait(max(0.0, min(due - now, _until_due(report))))
         try:
