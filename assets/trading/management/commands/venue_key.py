@@ -5,15 +5,13 @@ from __future__ import annotations
 import getpass
 import sys
 from argparse import SUPPRESS, ArgumentParser
+from dataclasses import asdict
 from typing import Any
 
-from assets.trading import brokers
-from assets.trading.brokers import venue_keys
-from assets.trading.brokers.binance import BinanceBroker
-from assets.trading.models import Account, VenueKey
+from assets.trading.services import venues
 from tradingsite.foundation import clock
 from tradingsite.foundation.commands import EXIT_OK, EXIT_REFUSED, JsonCommand
-from tradingsite.foundation.errors import Invalid, NotFound
+from tradingsite.foundation.errors import Invalid
 
 
 class Command(JsonCommand):
@@ -29,36 +27,26 @@ class Command(JsonCommand):
         action.add_argument("--json", action="store_true", dest="as_json", default=SUPPRESS)
 
     def run(self, options: dict[str, Any]) -> int:
-        if options["action"] == "rotate":
-            count = venue_keys.rotate()
+        if options["action"] == "store":
+            hint = venues.store_key(options["account"], *_typed(), actor=self.actor(), now=clock.now())
             self.emit(
-                {"ok": True, "keys": count}, text=f"{count} keys are sealed with the newest encryption key."
+                {"ok": True, "account": options["account"], "hint": hint}, text=f"Stored the key {hint}."
             )
             return EXIT_OK
-        account = Account.objects.filter(name=options["account"]).first()
-        if account is None:
-            raise NotFound(f"There is no account {options['account']!r}.")
-        return self._store(account) if options["action"] == "store" else self._check(account)
-
-    def _store(self, account: Account) -> int:
-        row = venue_keys.store(account, *_typed(), actor=self.actor(), now=clock.now())
-        self.emit({"ok": True, "account": account.name, "hint": row.hint}, text=f"Stored the key {row.hint}.")
+        if options["action"] == "check":
+            return self._check(options["account"])
+        count = venues.rotate_keys()
+        self.emit(
+            {"ok": True, "keys": count}, text=f"{count} keys are sealed with the newest encryption key."
+        )
         return EXIT_OK
 
-    def _check(self, account: Account) -> int:
-        broker = brokers.get(account)
-        if not isinstance(broker, BinanceBroker):
-            raise Invalid(f"The account {account.name} is at {account.broker}, which has no keys.")
-        found, offset = broker.permissions(), broker.clock_offset()
-        told = {
-            "can_read": found.can_read, "can_trade": found.can_trade, "can_withdraw": found.can_withdraw,
-            "is_ip_restricted": found.is_ip_restricted, "clock_offset_s": round(offset.total_seconds(), 3),
-        }  # fmt: skip
-        VenueKey.objects.filter(account=account).update(permissions=told, checked_at=clock.now())
-        lines = [f"{name.replace('_', ' ')}: {value}" for name, value in told.items()]
+    def _check(self, account: str) -> int:
+        found = venues.check_key(account, clock.now())
+        lines = [f"{name.replace('_', ' ')}: {value}" for name, value in asdict(found).items()]
         if found.can_withdraw:
             lines.append("This key can withdraw money. Make one that cannot: it is refused for live trading.")
-        self.emit({"ok": not found.can_withdraw, "account": account.name, **told}, text="\n".join(lines))
+        self.emit({"ok": not found.can_withdraw, **asdict(found)}, text="\n".join(lines))
         return EXIT_REFUSED if found.can_withdraw else EXIT_OK
 
 
