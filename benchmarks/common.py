@@ -238,7 +238,7 @@ def environment(var: Path, settings: str = "tradingsite.settings.dev", **more: s
 
 
 def manage(
-    env: Mapping[str, str], *arguments: str, timeout_s: float = 900.0, accept: Sequence[int] = (0,)
+    env: Mapping[str, str], *arguments: str, timeout_s: float = 2400.0, accept: Sequence[int] = (0,)
 ) -> str:
     """Run a management command to its end and return what it printed. Raises RuntimeError with its errors."""
     done = subprocess.run(

@@ -129,3 +129,4 @@ class RunStep(models.Model):
     class Meta:
         ordering = ("run", "position")
         constraints = (models.UniqueConstraint(fields=("run", "position"), name="one_step_per_position"),)
+        indexes = (models.Index(fields=("name", "-finished_at", "-id"), name="step_newest"),)
