@@ -12,8 +12,7 @@ SQLITE_WAIT_S = 20
 # WAL: readers do not block the writer. FULL: a commit survives a power cut (orders!). recursive_triggers:
 # without it REPLACE would delete audit rows behind the triggers' back.
 SQLITE_PRAGMAS = (
-    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; "
-    f"PRAGMA recursive_triggers=ON; PRAGMA busy_timeout={SQLITE_WAIT_S * 1000}"
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA recursive_triggers=ON"
 )
 
 # A client that crashed, or stands still, must not hold locks for ever: a leader stopped in the middle of a tick keeps its

@@ -2,7 +2,7 @@
 
 A pass asks the venue first, outside any transaction. No answer proves nothing: the account then simply is not reconciled,
 and an account that is not reconciled sends nothing. What differs and cannot be explained by trades we had missed becomes a
-`Discrepancy`: it blocks entries until it is gone or a person has looked at it.
+`Discrepancy`: from then on the account sends nothing until it is gone or a person has explained it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,12 @@ from assets.trading.states import IN_DOUBT, WORKING
 from tradingsite.foundation import alerts, audit
 from tradingsite.foundation.audit import Actor
 from tradingsite.foundation.errors import ConcurrentChange, Conflict, NotFound, Unavailable
+from tradingsite.foundation.secrets import Undecryptable
 
 QUIET: Final = timedelta(seconds=10)
 """Balances are compared only when nothing was traded for so long: a venue's answers are not one snapshot."""
+
+ZERO: Final = Decimal(0)
 
 Kind = Discrepancy.Kind
 Status = Discrepancy.Status
@@ -65,19 +68,21 @@ def reconcile_all(now: datetime) -> dict[str, ReconcileReport]:
 
 
 def reconcile(account: Account, now: datetime) -> ReconcileReport:
-    """One pass over one account; idempotent. Never call it inside a transaction."""
-    broker = brokers.get(account)
+    """One pass over one account; idempotent. Never call it inside a transaction.
+
+    Without an answer, or without a key that opens, nothing changes: what agreed lately counts until it is too old.
+    """
     try:
+        broker = brokers.get(account)
         theirs = {row.client_id: row for row in broker.open_orders()}
         caught_up, missing = _catch_up_all(account, broker, theirs)
         strangers = _strangers(account, broker, theirs)
-        held = broker.balances()
-    except Unavailable as e:
+        balances = _balances(account, broker, now)
+    except (Unavailable, NotFound, Undecryptable) as e:
         return ReconcileReport(ok=False, why=e.code)
-    differences = [*missing, *strangers, *_balances(account, held, now)]
-    blocking = _note(account, differences, now)
-    if not blocking:
-        Account.objects.filter(pk=account.pk).update(reconciled_at=now)
+    differences = [*missing, *strangers, *(balances or ())]
+    blocking = _note(account, differences, now, knows_balances=balances is not None)
+    Account.objects.filter(pk=account.pk).update(reconciled_at=None if blocking else now)
     return ReconcileReport(
         ok=not blocking,
         why="" if not blocking else "discrepancy",
@@ -163,30 +168,45 @@ def _told(row: VenueOrder) -> str:
 # --- Balances -----------------------------------------------------------------------------------------------------
 
 
-def _balances(account: Account, held: Mapping[str, Decimal], now: datetime) -> list[Difference]:
-    """Assets whose amounts differ, once nothing has moved for a while and nothing is in doubt."""
-    if Order.objects.filter(account=account, status__in=IN_DOUBT).exists():
-        return []
+def _balances(account: Account, broker: Broker, now: datetime) -> list[Difference] | None:
+    """Assets whose amounts differ; None when they could not be compared: something moved lately, or moves right now.
+
+    The venue gives no snapshot of orders and balances together, so the orders are read on both sides of the balances.
+    """
+    before = _open_amounts(broker)
+    held = broker.balances()
+    if _open_amounts(broker) != before:
+        return None
+    resting = Order.objects.filter(account=account, status__in=(*WORKING, *IN_DOUBT))
+    if resting.exclude(client_id__in=before, status__in=WORKING).exists():
+        return None  # sent since the pass began, or in doubt: what it did may be in the balances and not yet with us
     if Fill.objects.filter(account=account, booked_at__gt=now - QUIET).exists():
-        return []
-    ours = {asset: amount for asset, amount in cash_balances(account.pk).items() if amount}
+        return None
+    ours = cash_balances(account.pk)
+    pairs = (
+        (asset, ours.get(asset, ZERO), held.get(asset, ZERO)) for asset in sorted(ours.keys() | held.keys())
+    )
     return [
-        Difference(
-            kind=Kind.BALANCE,
-            subject=asset,
-            ours=str(ours.get(asset, Decimal(0))),
-            theirs=str(held.get(asset, Decimal(0))),
-        )
-        for asset in sorted(ours.keys() | held.keys())
-        if ours.get(asset, Decimal(0)) != held.get(asset, Decimal(0))
+        Difference(kind=Kind.BALANCE, subject=asset, ours=str(mine), theirs=str(venue))
+        for asset, mine, venue in pairs
+        if mine != venue
     ]
+
+
+def _open_amounts(broker: Broker) -> dict[str, Decimal]:
+    return {row.client_id: row.filled_quantity for row in broker.open_orders()}
 
 
 # --- The inbox ----------------------------------------------------------------------------------------------------
 
 
-def _note(account: Account, differences: Iterable[Difference], now: datetime) -> list[Difference]:
-    """Keep the inbox in step with what differs now; returns what blocks (all that no person chose to ignore)."""
+def _note(
+    account: Account, differences: Iterable[Difference], now: datetime, *, knows_balances: bool
+) -> list[Difference]:
+    """Keep the inbox in step with what differs now; returns what blocks (all that no person chose to ignore).
+
+    Balances that were not compared stay as they were: not looking is not finding them equal.
+    """
     rows = {
         (row.kind, row.subject): row
         for row in Discrepancy.objects.filter(account=account).exclude(status=Status.RESOLVED)
@@ -206,7 +226,13 @@ def _note(account: Account, differences: Iterable[Difference], now: datetime) ->
         )
         if status == Status.OPEN:
             blocking.append(item)
-    gone = [row.pk for row in rows.values()]
+    kept = [] if knows_balances else [row for row in rows.values() if row.kind == Kind.BALANCE]
+    blocking += [
+        Difference(kind=row.kind, subject=row.subject, ours=row.ours, theirs=row.theirs)
+        for row in kept
+        if row.status == Status.OPEN
+    ]
+    gone = [row.pk for row in rows.values() if row not in kept]
     Discrepancy.objects.filter(pk__in=gone).update(status=Status.RESOLVED, resolved_at=now, resolution="gone")
     _tell(account, blocking, now)
     return blocking

@@ -208,6 +208,47 @@ def test_paper_needs_no_venue(at: Any, db: Any) -> None:
     assert orders.working(account.pk) == []
 
 
+def test_a_difference_found_later_blocks_at_once(desk: BinanceDesk) -> None:
+    assert reconcile(desk, later_s=0).ok
+    desk.venue.book.balances["USDT"] -= 1
+    assert not reconcile(desk, later_s=0).ok
+    desk.account.refresh_from_db()
+    assert not is_current(desk.account, clock.now())
+
+
+def test_balances_that_were_not_compared_stay_as_they_were_told(desk: BinanceDesk) -> None:
+    desk.venue.book.balances["USDT"] -= 1
+    reconcile(desk)
+    make(desk, limit="50", status="unknown", sent_at=clock.now())
+    assert not reconcile(desk).ok and open_kinds(desk) == {"balance": "USDT"}
+    row = Discrepancy.objects.get()
+    reconciliation.ignore(row.pk, actor=ALICE, now=clock.now(), reason="a fee")
+    assert reconcile(desk).ok and Discrepancy.objects.get().status == "ignored"
+
+
+def test_a_fill_between_the_questions_is_no_difference(desk: BinanceDesk) -> None:
+    """It is in the balances and not yet in our books: the next pass books it."""
+    order = place(desk, limit="50")
+    account = desk.venue._account
+
+    def and_fills_meanwhile(query: dict[str, str]) -> Any:
+        desk.venue.book.fill(desk.venue.book.by_client(order.client_id, "BTCUSDT"), D("0.5"), D(50))
+        desk.venue._account = account  # type: ignore[method-assign]
+        return account(query)
+
+    desk.venue._account = and_fills_meanwhile  # type: ignore[method-assign]
+    assert reconcile(desk).ok and not Discrepancy.objects.exists()
+    assert reconcile(desk).caught_up == 1 and not Discrepancy.objects.exists()
+
+
+def test_an_account_without_a_key_holds_up_no_other(desk: BinanceDesk) -> None:
+    from assets.trading.tests import kit
+
+    kit.account(name="a-keyless", asset_type="other", broker="binance", mode="live", is_demo=False)
+    reports = reconciliation.reconcile_all(clock.now())
+    assert reports["a-keyless"].why == "no-venue-key" and reports[desk.account.name].ok
+
+
 # --- What it lets pass --------------------------------------------------------------------------------------------
 
 
