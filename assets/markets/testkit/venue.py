@@ -8,16 +8,14 @@ with LoopbackVenue(clock) as venue:
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from assets.markets import timeframes
+from assets.markets.testkit.loopback import Loopback, Reply, Request
 
 _BASES = ("BTC", "ETH", "DOGE", "TEST", "GOOD", "BAD")
 
@@ -38,48 +36,32 @@ class Fault:
     symbols: set[str] | None = None  # the status and body faults are for these only
 
 
-class LoopbackVenue:
+class LoopbackVenue(Loopback):
     """Bars are a fixed function of time, so a test knows each of them: close = 100 + minute of the day / 100."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
+        super().__init__()
         self.now = now
         self.fault = Fault()
         self.weight = 10
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.recorded: dict[str, Any] = {}  # path ending -> payload given as it is
-        self._stop = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> LoopbackVenue:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def count(self, ending: str) -> int:
         return sum(path.endswith(ending) for path, _ in self.requests)
 
     # --- Answers ------------------------------------------------------------------------------------------------
 
+    def respond(self, request: Request) -> Reply:
+        query = {name: values[0] for name, values in parse_qs(request.text).items()}
+        return Reply(*self.answer(request.path, query))
+
     def answer(self, path: str, query: dict[str, str]) -> tuple[int, bytes, dict[str, str]]:
         self.requests.append((path, query))
         fault = self.fault
         headers = {"X-MBX-USED-WEIGHT-1M": str(self.weight)}
         if fault.hang_s:
-            self._stop.wait(fault.hang_s)
+            self.stopping.wait(fault.hang_s)
         if self._is_hit(fault, query):
             if fault.body is not None:
                 return 200, fault.body, headers
@@ -165,28 +147,3 @@ class LoopbackVenue:
 def close_at(ts: int) -> float:
     """The venue's price at an epoch second."""
     return 100 + ts // 60 % 1440 / 100
-
-
-def _handler(venue: LoopbackVenue) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-        def do_GET(self) -> None:
-            parts = urlsplit(self.path)
-            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            status, body, headers = venue.answer(parts.path, query)
-            try:
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-            except OSError:
-                pass  # the client gave up waiting: that is what the test wanted
-
-    return Handler

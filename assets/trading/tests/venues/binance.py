@@ -9,17 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import socket
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
+from assets.markets.testkit.loopback import Loopback, Reply, Request
 from assets.trading.tests.venues.book import Book, Booked, Refused
 
 KEY, SECRET = "loopback-key", "loopback-secret"
@@ -46,10 +43,11 @@ class Fault:
     times: int = 1
 
 
-class BinanceVenue:
+class BinanceVenue(Loopback):
     """`book` is the truth; `requests` what was asked: (method, path, parameters)."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
+        super().__init__()
         self.now = now
         self.book = Book(now)
         self.book.pairs = {"BTCUSDT": ("BTC", "USDT"), "ETHUSDT": ("ETH", "USDT")}
@@ -63,28 +61,6 @@ class BinanceVenue:
             "enableWithdrawals": False,
             "ipRestrict": True,
         }
-        self._stop = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> BinanceVenue:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def posts(self) -> list[dict[str, str]]:
         """Parameters of every order that was posted, whatever became of it."""
@@ -94,29 +70,27 @@ class BinanceVenue:
 
     # --- One request --------------------------------------------------------------------------------------------
 
-    def answer(
-        self, method: str, path: str, text: str, key: str
-    ) -> tuple[int, bytes, tuple[tuple[str, str], ...]] | None:
-        """Status, body and headers; None cuts the connection."""
+    def respond(self, request: Request) -> Reply | None:
+        method, path, text = request.method, request.path, request.text
         query = dict(parse_qsl(text, keep_blank_values=True))
         self.requests.append((method, path, query))
         fault = self._fault(method, path)
         if fault and fault.drop == "before":
             return None
         if fault and not fault.acts and fault.drop != "after" and (fault.status or fault.hang_s):
-            self._stop.wait(fault.hang_s)
-            return fault.status or 200, fault.body, fault.headers
+            self.stopping.wait(fault.hang_s)
+            return Reply(fault.status or 200, fault.body, dict(fault.headers))
         try:
-            status, document = 200, self._act(method, path, query, text, key)
+            status, document = 200, self._act(method, path, query, text, request.key)
         except Refused as e:
             status, document = e.status, {"code": e.code, "msg": e.text}
         if fault:
-            self._stop.wait(fault.hang_s)
+            self.stopping.wait(fault.hang_s)
             if fault.drop == "after":
                 return None
             if fault.status:
-                return fault.status, fault.body, fault.headers
-        return status, json.dumps(document).encode(), ()
+                return Reply(fault.status, fault.body, dict(fault.headers))
+        return Reply(status, json.dumps(document).encode())
 
     def _fault(self, method: str, path: str) -> Fault | None:
         for fault in self.faults:
@@ -208,37 +182,3 @@ class BinanceVenue:
 
     def _ms(self) -> int:
         return int(self.now().timestamp() * 1000)
-
-
-def _handler(venue: BinanceVenue) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-        def _go(self) -> None:
-            parts = urlsplit(self.path)
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-            found = venue.answer(
-                self.command, parts.path, body or parts.query, self.headers.get("X-MBX-APIKEY", "")
-            )
-            if found is None:
-                self.close_connection = True
-                self.connection.shutdown(socket.SHUT_RDWR)
-                return
-            status, content, headers = found
-            try:
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                for name, value in headers:
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(content)
-            except OSError:
-                pass  # the client gave up waiting: that is what the test wanted
-
-        do_GET = do_POST = do_DELETE = _go
-
-    return Handler
