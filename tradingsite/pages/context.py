@@ -255,12 +255,10 @@ def _stopped_text(frame: Frame) -> str:
         return _(
             "Stop requested, not confirmed: no answer from %(silent)s. No order can pass the switch."
         ) % {"silent": ", ".join(heard.silent)}
-    return _(
-        "Stopping: no order can be sent; %(running)s runs are still ending, %(silent)s processes have yet to confirm."
-    ) % {
-        "running": heard.running,
-        "silent": len(heard.silent),
-    }
+    text = _(
+        "Stopping: no order can be sent. Runs still ending: %(running)s. Processes yet to confirm: %(silent)s."
+    )
+    return text % {"running": heard.running, "silent": len(heard.silent)}
 
 
 def _silent(frame: Frame) -> Banner | None:
