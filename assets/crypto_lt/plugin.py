@@ -9,8 +9,10 @@ from django.utils.translation import gettext_lazy as _
 from assets.crypto_lt import params, tasks
 from assets.crypto_lt.universe import ACCOUNT, INSTRUMENTS, KEY
 from assets.markets import universe
+from assets.quant.trailing import StopRule
 from assets.research.observation import Watch
 from assets.trading import reasons, registry
+from assets.trading.registry import StopPolicy
 from orchestrator import plugins
 from orchestrator.plugins import CadenceBounds, Lane, Priority, TaskSpec, WorkflowType
 
@@ -18,6 +20,9 @@ from orchestrator.plugins import CadenceBounds, Lane, Priority, TaskSpec, Workfl
 WATCH = Watch(
     asset_type=KEY, reference=0.45, threshold=0.60, band_sigmas=2.5, combine="mean", weights=params.shares
 )
+
+# A quarter below its price a holding is worth a look; who saves for years does not sell because of it.
+STOP = StopPolicy(rule=lambda values: StopRule(multiple=1.0, low=0.25, high=0.25, trails=False), acts=False)
 
 WORKFLOW = WorkflowType(
     key=KEY,
@@ -58,5 +63,6 @@ def register() -> None:
     """Called once when the app is ready."""
     universe.register(KEY, INSTRUMENTS)
     registry.register_account(ACCOUNT)
+    registry.register_stop(KEY, STOP)
     plugins.register(WORKFLOW)
     reasons.register(TEXTS)

@@ -9,8 +9,10 @@ from django.utils.translation import gettext_lazy as _
 from assets.etf import params, tasks
 from assets.etf.universe import ACCOUNT, INSTRUMENTS, KEY
 from assets.markets import universe
+from assets.quant.trailing import StopRule
 from assets.research.observation import Watch
 from assets.trading import reasons, registry
+from assets.trading.registry import StopPolicy
 from orchestrator import plugins
 from orchestrator.plugins import CadenceBounds, Lane, Priority, TaskSpec, WorkflowType
 
@@ -24,6 +26,9 @@ WATCH = Watch(
     settle_param="quiet_open_min",
     settle_min=5.0,
 )
+
+# Shares of a portfolio are not sold because one fell; a person hears of it.
+STOP = StopPolicy(rule=lambda values: StopRule(multiple=1.0, low=0.15, high=0.15, trails=False), acts=False)
 
 WORKFLOW = WorkflowType(
     key=KEY,
@@ -62,5 +67,6 @@ def register() -> None:
     """Called once when the app is ready."""
     universe.register(KEY, INSTRUMENTS)
     registry.register_account(ACCOUNT)
+    registry.register_stop(KEY, STOP)
     plugins.register(WORKFLOW)
     reasons.register(TEXTS)

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
 from assets.forex import params, strategy, tasks
 from assets.forex.universe import ACCOUNT, INSTRUMENTS, KEY
 from assets.markets import universe
-from assets.markets.series import CandleSeries
 from assets.research.observation import Watch
 from assets.trading import reasons, registry
+from assets.trading.registry import StopPolicy
 from orchestrator import plugins
 from orchestrator.plugins import CadenceBounds, Lane, Priority, TaskSpec, WorkflowType
 
-
-def stop_ratio(bars: CandleSeries, bar_s: int, values: Mapping[str, Any]) -> float:
-    """The strategy's own stop."""
-    return strategy.stop_ratio(bars, bar_s, params.read(values))
-
-
 # Pairs move 5 to 12 % a year on most days.
-WATCH = Watch(asset_type=KEY, reference=0.08, threshold=0.50, combine="max", stop_ratio=stop_ratio)
+WATCH = Watch(asset_type=KEY, reference=0.08, threshold=0.50, combine="max")
+
+STOP = StopPolicy(rule=lambda values: strategy.stop_rule(params.read(values)), bars="15m")
 
 WORKFLOW = WorkflowType(
     key=KEY,
@@ -63,5 +57,6 @@ def register() -> None:
     """Called once when the app is ready."""
     universe.register(KEY, INSTRUMENTS)
     registry.register_account(ACCOUNT)
+    registry.register_stop(KEY, STOP)
     plugins.register(WORKFLOW)
     reasons.register(TEXTS)

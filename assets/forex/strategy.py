@@ -17,28 +17,28 @@ from decimal import Decimal
 
 from assets.forex.params import ForexParams
 from assets.markets.series import CandleSeries
-from assets.quant import indicators, regime, stops, trend
+from assets.quant import indicators, regime, trailing, trend
 from assets.quant import volatility as vol
 from assets.quant.allocation import risk_weight
 from assets.quant.arrays import finite_or_none
 from assets.quant.regime import Regime
+from assets.quant.trailing import StopRule
 from assets.trading.targets import Reason, Target
 
-_ATR_BARS = 14
+_PATIENCE_S = 12 * 3600.0
 _REGIME_BARS = 96
 _WEEKEND = timedelta(hours=24)  # a close is the weekend's when the market stays shut for at least this long
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
-    """What is known about one pair. `entry_price` is None when nothing is held; `quantity` is below 0 when short."""
+    """What is known about one pair. `quantity` is below 0 when short."""
 
     bars: CandleSeries
     bar_s: int
     scale: vol.Scale
     is_fresh: bool
     quantity: Decimal = Decimal(0)
-    entry_price: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,13 +88,18 @@ def assess(pair: Pair, params: ForexParams) -> View:
     )
 
 
+def stop_rule(params: ForexParams) -> StopRule:
+    """Stops follow the price; after twelve hours a position that is not ahead has had its chance."""
+    low = min(params.stop_min, params.stop_max)
+    return StopRule(
+        multiple=params.stop_atr, low=low, high=params.stop_max, break_even_at=1.0, max_age_s=_PATIENCE_S
+    )
+
+
 def stop_ratio(bars: CandleSeries, bar_s: int, params: ForexParams) -> float:
-    """Distance of the stop as a fraction of price, from the average range scaled to one hour."""
-    if len(bars) <= _ATR_BARS:
-        return params.stop_max
-    reach = float(indicators.atr(bars.high, bars.low, bars.close, _ATR_BARS)[-1])
-    hourly = reach / float(bars.close[-1]) * math.sqrt(3600.0 / bar_s)
-    return stops.stop_ratio(hourly, params.stop_atr, min(params.stop_min, params.stop_max), params.stop_max)
+    """Distance of the first stop as a fraction of price: what a position risks, hence how large it may be."""
+    noise = trailing.noise(bars.high, bars.low, bars.close, bar_s)
+    return trailing.width(stop_rule(params), noise.atr_ratio, noise.regime)
 
 
 def decide(inputs: ForexInputs) -> tuple[Target, ...]:
@@ -136,13 +141,6 @@ def _target(symbol: str, pair: Pair, inputs: ForexInputs, left_s: float | None) 
 def _kept(symbol: str, pair: Pair, view: View, params: ForexParams) -> Target:
     is_long = pair.quantity > 0
     side = 1.0 if is_long else -1.0
-    price = float(pair.bars.close[-1])
-    if pair.entry_price is not None and stops.is_hit(
-        price=price, entry=pair.entry_price, is_long=is_long, ratio=view.stop_ratio
-    ):
-        gain = (price / pair.entry_price - 1.0) * side
-        reason = Reason(code="stop_hit", value=gain, params={"stop_ratio": view.stop_ratio})
-        return Target(symbol=symbol, weight=0.0, reasons=(reason,), urgency=1.0)
     with_trend = view.trend * side
     # Stretched against the position: a reversion trade still has its way to go.
     to_go = -view.stretch * side if math.isfinite(view.stretch) else 0.0

@@ -25,7 +25,7 @@ def analyze_forex_pairs(ctx: RunContext) -> StepResult:
     pairs = {
         symbol: Pair(
             bars=sight.bars, bar_s=sight.bar_s, scale=sight.scale, is_fresh=sight.is_fresh,
-            quantity=sight.quantity, entry_price=sight.entry_price,
+            quantity=sight.quantity,
         )
         for symbol, sight in seen.sights.items()
     }  # fmt: skip

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
 from assets.markets import universe
-from assets.markets.series import CandleSeries
 from assets.meme_coins import params, strategy, tasks
 from assets.meme_coins.universe import ACCOUNT, INSTRUMENTS, KEY
 from assets.research.observation import Watch
 from assets.trading import reasons, registry
+from assets.trading.registry import StopPolicy
 from orchestrator import plugins
 from orchestrator.plugins import CadenceBounds, Lane, Priority, TaskSpec, WorkflowType
 
-
-def stop_ratio(bars: CandleSeries, bar_s: int, values: Mapping[str, Any]) -> float:
-    """The strategy's own stop."""
-    return strategy.stop_ratio(bars, bar_s, params.read(values))
-
-
 # At 60 % a year five minutes is right; the liveliest coin sets the pace.
-WATCH = Watch(asset_type=KEY, reference=0.60, threshold=0.80, combine="max", stop_ratio=stop_ratio)
+WATCH = Watch(asset_type=KEY, reference=0.60, threshold=0.80, combine="max")
+
+STOP = StopPolicy(rule=lambda values: strategy.stop_rule(params.read(values)), bars="1m")
 
 WORKFLOW = WorkflowType(
     key=KEY,
@@ -62,5 +56,6 @@ def register() -> None:
     """Called once when the app is ready."""
     universe.register(KEY, INSTRUMENTS)
     registry.register_account(ACCOUNT)
+    registry.register_stop(KEY, STOP)
     plugins.register(WORKFLOW)
     reasons.register(TEXTS)

@@ -17,27 +17,27 @@ import numpy as np
 
 from assets.markets.series import CandleSeries
 from assets.meme_coins.params import MemeParams
-from assets.quant import indicators, stops
+from assets.quant import trailing
 from assets.quant.allocation import risk_weight
 from assets.quant.arrays import finite_or_none
+from assets.quant.trailing import StopRule
 from assets.trading.targets import Reason, Target
 
 _BURST_BARS_S = 900  # volume of the last quarter of an hour ...
 _USUAL_S = 4 * 3600  # ... against that of the four hours before
-_ATR_BARS = 60
+_PATIENCE_S = 24 * 3600.0
 MIN_BARS = 30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Coin:
-    """What is known about one coin. `entry_price` is None when nothing is held."""
+    """What is known about one coin."""
 
     bars: CandleSeries
     bar_s: int
     is_fresh: bool  # its newest bar is young enough to act on
     spread_bps: float
     quantity: Decimal = Decimal(0)
-    entry_price: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,15 +80,18 @@ def score(coin: Coin, params: MemeParams) -> Score:
     )
 
 
+def stop_rule(params: MemeParams) -> StopRule:
+    """Stops follow the price; a coin that has not moved ahead within a day has had its chance."""
+    low = min(params.stop_min, params.stop_max)
+    return StopRule(
+        multiple=params.stop_atr, low=low, high=params.stop_max, break_even_at=1.0, max_age_s=_PATIENCE_S
+    )
+
+
 def stop_ratio(bars: CandleSeries, bar_s: int, params: MemeParams) -> float:
-    """Distance of the stop as a fraction of price, from the average range scaled to one hour."""
-    if len(bars) <= _ATR_BARS // 2:
-        return params.stop_max
-    window = min(_ATR_BARS, len(bars) - 1)
-    reach = float(indicators.atr(bars.high, bars.low, bars.close, window)[-1])
-    # A random walk's range grows with the root of time.
-    hourly = reach / float(bars.close[-1]) * math.sqrt(3600.0 / bar_s)
-    return stops.stop_ratio(hourly, params.stop_atr, min(params.stop_min, params.stop_max), params.stop_max)
+    """Distance of the first stop as a fraction of price: what a position risks, hence how large it may be."""
+    noise = trailing.noise(bars.high, bars.low, bars.close, bar_s)
+    return trailing.width(stop_rule(params), noise.atr_ratio, noise.regime)
 
 
 def decide(inputs: MemeInputs) -> tuple[Target, ...]:
@@ -110,14 +113,6 @@ def _target(symbol: str, coin: Coin, known: Score | None, params: MemeParams) ->
 
 
 def _exit(symbol: str, coin: Coin, measured: Score, params: MemeParams) -> Target:
-    price = float(coin.bars.close[-1])
-    if coin.entry_price is not None and stops.is_hit(
-        price=price, entry=coin.entry_price, is_long=True, ratio=measured.stop_ratio
-    ):
-        reason = Reason(
-            code="stop_hit", value=price / coin.entry_price - 1.0, params={"stop_ratio": measured.stop_ratio}
-        )
-        return Target(symbol=symbol, weight=0.0, reasons=(reason,), urgency=1.0)
     if measured.strength < params.exit_sigmas:
         reason = Reason(
             code="momentum_gone", value=measured.strength, params={"threshold": params.exit_sigmas}

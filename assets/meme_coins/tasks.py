@@ -23,7 +23,7 @@ def analyze_meme_trends(ctx: RunContext) -> StepResult:
     coins = {
         symbol: Coin(
             bars=sight.bars, bar_s=sight.bar_s, is_fresh=sight.is_fresh, spread_bps=sight.spread_bps,
-            quantity=sight.quantity, entry_price=sight.entry_price,
+            quantity=sight.quantity,
         )
         for symbol, sight in seen.sights.items()
     }  # fmt: skip

@@ -13,9 +13,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from assets.quant import indicators
+from assets.quant.arrays import Numbers, checked
 from assets.quant.stops import stop_ratio
 
 REGIME_LOW, REGIME_HIGH = 0.75, 1.5
+NOISE_BARS = 60  # average range now ...
+USUAL_BARS = 300  # ... against that of so many bars
+HOUR_S = 3600.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +58,38 @@ class Stop:
     cause: str  # initial, break_even, trailing
 
 
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """How far a price moves by itself: average true range of an hour over price, and how that compares with usual.
+
+    NaN where there are too few bars.
+    """
+
+    atr_ratio: float
+    regime: float
+
+
+UNKNOWN = Noise(math.nan, math.nan)
+
+
+def noise(high: Numbers, low: Numbers, close: Numbers, bar_s: int) -> Noise:
+    """Measured on closed bars of `bar_s` seconds, oldest first; unknown below half of NOISE_BARS.
+
+    The range of a bar is scaled to an hour by the root of time, as that of a random walk. Raises ValueError for a bar
+    length that is not above 0 or values that are not finite.
+    """
+    if bar_s <= 0:
+        raise ValueError(f"A bar must last longer than 0 s, was {bar_s}.")
+    highs, lows, closes = checked(high, "high"), checked(low, "low"), checked(close, "close")
+    if closes.size <= NOISE_BARS // 2:
+        return UNKNOWN
+    window = min(NOISE_BARS, closes.size - 1)
+    reach = float(indicators.atr(highs, lows, closes, window)[-1])
+    usual = float(indicators.true_range(highs, lows, closes)[-USUAL_BARS:].mean())
+    hourly = reach / float(closes[-1]) * math.sqrt(HOUR_S / bar_s)
+    return Noise(hourly, reach / usual if usual > 0.0 else 1.0)
+
+
 def width(rule: StopRule, atr_ratio: float, regime: float) -> float:
     """Distance as a fraction of price. `regime`: present volatility over its usual level; unknown counts as hot."""
     factor = min(max(regime, REGIME_LOW), REGIME_HIGH) if math.isfinite(regime) else REGIME_HIGH
@@ -84,6 +121,13 @@ def move(rule: StopRule, stop: Stop, *, best: float, atr_ratio: float, regime: f
     if rule.trails:
         stop = _tighter(stop, _away(better, width(rule, atr_ratio, regime), stop.is_long), "trailing")
     return stop
+
+
+def with_entry(stop: Stop, entry: float) -> Stop:
+    """After more was bought (or sold short): the first risk counts from the new average, the level never loosens."""
+    if not (math.isfinite(entry) and entry > 0.0):
+        raise ValueError(f"The entry must be a price above 0, was {entry}.")
+    return _tighter(replace(stop, entry=entry), _away(entry, stop.risk, stop.is_long), stop.cause)
 
 
 def verdict(rule: StopRule, stop: Stop, *, price: float, now_s: float) -> str:

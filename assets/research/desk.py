@@ -39,7 +39,6 @@ class Sight:
     price: float | None
     quantity: Decimal
     cost: float  # of the open quantity, quote currency, signed
-    entry_price: float | None
 
     @property
     def spread_bps(self) -> float:
@@ -119,9 +118,6 @@ def _sight(
         price=_last_close(row, latest, now) if is_fresh else None,
         quantity=held.quantity if held is not None else Decimal(0),
         cost=float(held.cost) if held is not None else 0.0,
-        entry_price=float(held.average_price)
-        if held is not None and held.average_price is not None
-        else None,
     )
 
 

@@ -1,39 +1,34 @@
 """What a trading workflow has at stake: `Exposure` for all workflows of a type, in at most three queries.
 
-Positions are those in the instruments that are active now, so that a replay and the simulated feed see their own. The
-stop is not stored anywhere: it is the strategy's own rule applied to the newest bars, and only its distance is needed.
+Positions are those in the instruments that are active now, so that a replay and the simulated feed see their own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
-
-from django.db import connection
 
 from assets.markets.models import Instrument
-from assets.markets.series import CandleSeries
 from assets.markets.universe import DEMO_SUFFIX
-from assets.quant import stops
 from assets.research import readings
 from assets.research.readings import Reading
-from assets.trading.models import Account, EquityPoint, Position
+from assets.trading.models import Account, EquityPoint
 from assets.trading.rates import Edge, Rates
 from orchestrator.engine.types import Exposure
 from orchestrator.plugins import WorkflowView
 from tradingsite.foundation import statements
 from tradingsite.foundation.money import to_decimal
 
-StopRatio = Callable[[CandleSeries, int, Mapping[str, Any]], float]
-"""(closed bars, seconds per bar, parameters) -> distance of the stop as a fraction of price."""
-
 _EQUITY_FOR = timedelta(seconds=60)
 _FLAT = Exposure()
-_TABLE = Position._meta.db_table
+_SQL = (
+    "SELECT p.account_id, p.instrument_id, p.quantity, s.level FROM trading_position p "
+    "LEFT JOIN trading_protectivestop s ON s.position_id = p.id AND s.status <> 'closed' "
+    "WHERE p.opened_at IS NOT NULL AND p.instrument_id IN (%s) ORDER BY p.id"
+)
 _equity: dict[int, tuple[datetime, float, str]] = {}
 
 
@@ -44,21 +39,20 @@ def forget() -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """One open position. `entry` is the average price, `value_ratio` |value| / equity (0.0 when unknown)."""
+    """One open position. `value_ratio` is |value| / equity (0.0 when unknown); `stop` its level, None without one."""
 
     symbol: str
     reading: Reading | None
     is_long: bool
-    entry: float
+    stop: float | None
     value_ratio: float
 
 
 class Stakes:
     """Answers `Watch.exposure` for one asset type."""
 
-    def __init__(self, asset_type: str, stop_ratio: StopRatio | None) -> None:
+    def __init__(self, asset_type: str) -> None:
         self._asset_type = asset_type
-        self._stop_ratio = stop_ratio
 
     def of(self, workflows: Sequence[WorkflowView], now: datetime) -> Mapping[int, Exposure]:
         """Exposure by workflow pk, for every workflow asked."""
@@ -82,18 +76,13 @@ class Stakes:
     def _distance(self, held: _Held, workflow: WorkflowView) -> float | None:
         """Distance to the stop in sigmas of the base interval, not below 0; None without a stop or unknown."""
         reading = held.reading
-        if self._stop_ratio is None or reading is None or not held.entry > 0.0:
+        if reading is None or held.stop is None or not (held.stop > 0.0 and reading.price > 0.0):
             return None
         sigma = reading.sigma(workflow.base_interval_s)
         if not sigma > 0.0:
             return None
-        key = repr(sorted(workflow.params.items()))
-        if key not in reading.stops:
-            reading.stops[key] = self._stop_ratio(reading.series, reading.bar_s, workflow.params)
-        log_distance = stops.distance(
-            price=reading.price, entry=held.entry, is_long=held.is_long, ratio=reading.stops[key]
-        )
-        return max(log_distance, 0.0) / sigma
+        log_distance = math.log(reading.price / held.stop)
+        return max(log_distance if held.is_long else -log_distance, 0.0) / sigma
 
     def _held(self, now: datetime) -> list[_Held]:
         rows = {row.pk: row for row in readings.active(self._asset_type, now)}
@@ -105,12 +94,12 @@ class Stakes:
 
     def _one(
         self,
-        position: tuple[int, int, Decimal, Decimal],
+        position: tuple[int, int, Decimal, float | None],
         rows: Mapping[int, Instrument],
         seen: Mapping[int, Reading | None],
         now: datetime,
     ) -> _Held:
-        account_id, instrument_id, quantity, cost = position
+        account_id, instrument_id, quantity, stop = position
         row, reading = rows[instrument_id], seen[instrument_id]
         value_ratio = 0.0
         if reading is not None:
@@ -119,26 +108,21 @@ class Stakes:
             value = abs(float(quantity)) * reading.price
             value_ratio = value * rate / equity if rate is not None and equity > 0.0 else 0.0
         return _Held(
-            symbol=row.symbol, reading=reading, is_long=quantity > 0, entry=float(cost / quantity),
+            symbol=row.symbol, reading=reading, is_long=quantity > 0, stop=stop,
             value_ratio=value_ratio if math.isfinite(value_ratio) else 0.0,
         )  # fmt: skip
 
 
-def _positions(instrument_ids: Iterable[int]) -> list[tuple[int, int, Decimal, Decimal]]:
-    """Open positions as (account, instrument, quantity, cost). Plain SQL: the loop asks this every second."""
+def _positions(instrument_ids: Iterable[int]) -> list[tuple[int, int, Decimal, float | None]]:
+    """Open positions as (account, instrument, quantity, stop). Plain SQL: the loop asks this every second."""
     ids = list(instrument_ids)
     if not ids:
         return []
-    marks = ", ".join(["%s"] * len(ids))
-    sql = (
-        f"SELECT account_id, instrument_id, quantity, cost FROM {_TABLE} "  # noqa: S608 - a constant and marks
-        f"WHERE instrument_id IN ({marks}) ORDER BY id"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(sql, ids)
-        rows = cursor.fetchall()
-    found = [(row[0], row[1], to_decimal(row[2]), to_decimal(row[3])) for row in rows]
-    return [position for position in found if position[2]]
+    rows = statements.rows(_SQL % ", ".join(["%s"] * len(ids)), tuple(ids))
+    return [
+        (account_id, instrument_id, to_decimal(quantity), level)
+        for account_id, instrument_id, quantity, level in rows
+    ]
 
 
 def _worth(account_id: int, now: datetime) -> tuple[float, str]:

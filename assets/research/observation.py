@@ -22,7 +22,7 @@ from assets.markets import calendars, hub, ratelimit, reader, staleness
 from assets.markets.models import Instrument
 from assets.markets.universe import DEMO_SUFFIX
 from assets.research import readings
-from assets.research.exposure import Stakes, StopRatio
+from assets.research.exposure import Stakes
 from assets.research.readings import Reading
 from orchestrator.engine.types import Conditions, Exposure
 from orchestrator.plugins import WorkflowView
@@ -76,7 +76,6 @@ class Watch:
     band_sigmas: float = 2.0
     combine: Combine = "max"
     weights: Weights | None = None
-    stop_ratio: StopRatio | None = None
     settle_param: str = ""
     settle_min: float = 0.0  # without the parameter
     _groups: dict[tuple[str, ...], _Group] = field(default_factory=dict)
@@ -108,7 +107,7 @@ class Watch:
     def exposure(self, workflows: Sequence[WorkflowView], now: datetime) -> Mapping[int, Exposure]:
         """What is at stake, by workflow pk: the paper or live account of the asset type, one answer per symbol list."""
         if self._stakes is None:
-            self._stakes = Stakes(self.asset_type, self.stop_ratio)
+            self._stakes = Stakes(self.asset_type)
         return self._stakes.of(workflows, now)
 
     def _quota(self, rows: tuple[Instrument, ...], now: datetime) -> float:

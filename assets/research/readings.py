@@ -27,7 +27,7 @@ _MIN_BARS = 64
 
 @dataclass(slots=True, eq=False)
 class Reading:
-    """One instrument at its newest closed bar. NaN is unknown. `stops` belongs to `exposure`."""
+    """One instrument at its newest closed bar. NaN is unknown."""
 
     pk: int
     symbol: str
@@ -43,7 +43,6 @@ class Reading:
     trend: float
     year_s: float  # open seconds of a year
     anchors: dict[datetime, float | None] = field(default_factory=dict)
-    stops: dict[str, float] = field(default_factory=dict)
 
     @property
     def closed_at(self) -> datetime:

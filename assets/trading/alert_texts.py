@@ -41,6 +41,14 @@ def register() -> None:
         ),
     )
     alerts.register_text(
+        "stop-level-passed",
+        _("%(subject)s is beyond its warning level"),
+        _(
+            "The price is %(price)s; bought at %(entry)s, the level is %(level)s. Positions of this kind are not "
+            "closed by themselves: decide whether to keep it."
+        ),
+    )
+    alerts.register_text(
         "books-differ",
         _("%(subject)s: the venue's books differ from ours"),
         _(

@@ -7,7 +7,7 @@ from collections.abc import Container
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 
 from assets.trading import brokers, conf
 from assets.trading.brokers.base import Broker
@@ -15,6 +15,7 @@ from assets.trading.models import Account, Fill, Journal, JournalLine, Order, Or
 from assets.trading.selectors import valuation
 from assets.trading.services import rebuild
 from assets.trading.states import FINISHED, WORKING
+from orchestrator.models import ProcessBeat
 from orchestrator.services import switch_history
 from tradingsite.foundation import invariants
 from tradingsite.foundation.errors import Unavailable
@@ -24,6 +25,7 @@ from tradingsite.foundation.money import EXACT
 
 ZERO = Decimal(0)
 _SETTLED = timedelta(seconds=60)
+_STOP_WITHIN = timedelta(seconds=10)
 _RECENT = timedelta(days=1)
 _ASSET = "ledger_account__asset"
 
@@ -241,12 +243,28 @@ def _too_many(recent: QuerySet[Order]) -> list[str]:
     ]
 
 
+def positions_have_stops(now: datetime) -> list[str]:
+    """No position without a stop once its keeper has had ten seconds; no stop on the wrong side of a position."""
+    # Whoever stands still keeps nothing: time counts as far as the feed, where the keeper lives, was last seen.
+    seen = ProcessBeat.objects.filter(role="feed").aggregate(at=Max("beat_at"))["at"] or now
+    bare = Position.objects.filter(opened_at__isnull=False).exclude(stops__status__in=("active", "hit"))
+    found = []
+    for position in bare.select_related("account", "instrument"):
+        booked = Fill.objects.filter(account=position.account, instrument=position.instrument).aggregate(
+            at=Max("booked_at")
+        )["at"]
+        if booked is not None and booked + _STOP_WITHIN < min(seen, now):
+            found.append(f"{position.account.name} holds {position.instrument.symbol} without a stop.")
+    return found
+
+
 def register() -> None:
     """Called once while apps load."""
     for code, check in (
         ("I1", journals_balance), ("I2", cash_follows_from_positions), ("I3", fills_stay_inside_intents),
         ("I4", venue_orders_are_known), ("I5", finished_orders_say_when), ("I6", trades_are_booked_once),
-        ("I7", positions_follow_from_fills), ("I12", nothing_is_sent_after_a_stop),
+        ("I7", positions_follow_from_fills), ("I8", positions_have_stops),
+        ("I12", nothing_is_sent_after_a_stop),
         ("I14", cancels_are_audited), ("I15", limits_hold),
     ):  # fmt: skip
         invariants.register(code, check)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from assets.markets.selectors import pages as markets
-from assets.trading.selectors import books, curves
+from assets.trading.selectors import books, curves, stops
 from assets.trading.selectors import pages as reads_
 from orchestrator.selectors import pages_decisions as decisions
 from tradingsite.foundation import clock
@@ -30,11 +30,15 @@ def positions(request: HttpRequest) -> HttpResponse:
 
 
 def _positions() -> dict[str, Any]:
-    found = books.all_books(clock.now())
+    found, kept = books.all_books(clock.now()), stops.open_stops()
     return {
         "books": found,
         "totals": books.totals(found),
-        "rows": [(book, row) for book in found for row in book.open_rows],
+        "rows": [
+            (book, row, kept.get((row.account_id, row.instrument_id)))
+            for book in found
+            for row in book.open_rows
+        ],
         "version": _position_version(),
     }
 
@@ -137,6 +141,8 @@ def _chart_strings() -> dict[str, str]:
     return {
         "open": pgettext("chart", "O"), "high": pgettext("chart", "H"), "low": pgettext("chart", "L"),
         "close": pgettext("chart", "C"), "volume": pgettext("chart", "Vol"),
+        "entry": pgettext("chart", "entry"), "stop": pgettext("chart", "stop"),
+        "warning": pgettext("chart", "warning"),
         "buy": pgettext("chart", "B"), "sell": pgettext("chart", "S"),
         "failed": _("The chart could not be loaded. The table below shows the same bars."),
         "empty": _("No candles are stored for this timeframe yet."),
@@ -167,9 +173,20 @@ def instrument_data(request: HttpRequest, pk: int) -> HttpResponse:
     since = datetime.fromtimestamp(columns["ts"][0], UTC) if columns["ts"] else now - timedelta(days=1)
     columns["fills"] = reads_.marks(pk, since)
     columns["decisions"] = decisions.marks(row.asset_type, since)
+    held = reads_.held(pk, None)
+    columns["position"] = None if held is None else _lines(held)
     columns["tick"] = str(row.tick_size)
     body = json.dumps(columns, separators=(",", ":"), allow_nan=False)
     return _with_etag(request, body)
+
+
+def _lines(held: reads_.HeldRow) -> dict[str, Any]:
+    """Where the position was entered and where it is given up, as text: the drawing may round."""
+    return {
+        "entry": str(held.average_price),
+        "stop": None if held.stop is None else str(held.stop.level),
+        "acts": held.stop is not None and held.stop.acts,
+    }
 
 
 def _with_etag(request: HttpRequest, body: str) -> HttpResponse:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
+
+from assets.quant.trailing import StopRule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +28,25 @@ class AccountSpec:
     max_orders_per_minute: int = 30
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StopPolicy:
+    """How positions of one asset type are given up.
+
+    `rule` reads it from the parameters of the workflow that trades; `bars` is the timeframe its noise is measured on.
+    `acts` False: a level that is passed tells a person and closes nothing.
+    """
+
+    rule: Callable[[Mapping[str, Any]], StopRule]
+    bars: str = "1m"
+    acts: bool = True
+
+
+_NO_OPINION = StopPolicy(
+    rule=lambda params: StopRule(multiple=1.0, low=0.25, high=0.25, trails=False), acts=False
+)
+
 _specs: dict[str, AccountSpec] = {}
+_stops: dict[str, StopPolicy] = {}
 
 
 def register_account(spec: AccountSpec) -> None:
@@ -42,6 +64,17 @@ def register_account(spec: AccountSpec) -> None:
 def unregister_account(asset_type: str) -> None:
     """For tests that register a toy type."""
     _specs.pop(asset_type, None)
+
+
+def register_stop(asset_type: str, policy: StopPolicy) -> None:
+    """Say how an asset type gives positions up. A second, other policy is refused with ValueError."""
+    if _stops.setdefault(asset_type, policy) != policy:
+        raise ValueError(f"The stops of {asset_type!r} are registered twice")
+
+
+def stop_policy(asset_type: str) -> StopPolicy:
+    """The policy of a type; one that never registered gets a warning at a quarter below the entry."""
+    return _stops.get(asset_type, _NO_OPINION)
 
 
 def account_specs() -> tuple[AccountSpec, ...]:

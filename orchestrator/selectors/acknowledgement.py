@@ -5,6 +5,7 @@ No order needs this: each asks the switch itself before it is sent. It tells a p
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -34,16 +35,24 @@ def acknowledgement(state: ControlState, now: datetime) -> Acknowledgement:
     """Whether the switch as set has reached every process. One query, two while something is stopping.
 
     A role has confirmed when it has a living process and none of its living processes has read an older switch. A halt
-    file or variable is read from the machine by each process itself, and a switch never turned has nothing to confirm.
+    file or variable speaks for the processes of this machine only. A switch never turned has nothing to confirm.
     """
-    if state.halt_file or state.halt_env or state.changed_at is None or state.position is Switch.RUNNING:
+    is_local = state.halt_file or state.halt_env
+    living = ProcessBeat.objects.filter(role__in=_ROLES, beat_at__gte=now - _FRESH)
+    if is_local and state.set_position is Switch.RUNNING:
+        others = living.exclude(host=socket.gethostname()[:64])
+        elsewhere = tuple(sorted(set(others.values_list("role", flat=True))))
+        return Acknowledgement("unconfirmed", elsewhere) if elsewhere else CONFIRMED
+    if state.changed_at is None or state.set_position is Switch.RUNNING:
         return CONFIRMED
-    beats = ProcessBeat.objects.filter(role__in=_ROLES, beat_at__gte=now - _FRESH).values_list("role", "info")
+    beats = living.values_list("role", "info")
     heard: dict[str, bool] = {}
     for role, info in beats:
         heard[role] = heard.get(role, True) and (info.get("switch_epoch") or 0) >= state.epoch
     silent = tuple(role for role in _ROLES if not heard.get(role))
-    running = 0 if state.position is Switch.PAUSED else Run.objects.filter(status=Run.Status.RUNNING).count()
+    running = (
+        0 if state.set_position is Switch.PAUSED else Run.objects.filter(status=Run.Status.RUNNING).count()
+    )
     if not silent and not running:
         return CONFIRMED
     # A run that goes on is not silence: only a process that does not answer is.

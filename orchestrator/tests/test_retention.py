@@ -132,3 +132,14 @@ def test_many_runs_go_in_transactions_of_at_most_a_thousand_rows(
     time.advance(100 * DAY)
     assert forget(time)["runs"] == 999
     assert max(sizes) <= 125 and RunEvent.objects.count() == 4
+
+
+def test_the_decision_in_force_of_a_paused_workflow_stays_however_old(
+    time: clock.VirtualClock, workflow: Workflow
+) -> None:
+    decision = decide(workflow, time.now())
+    Workflow.objects.filter(pk=workflow.pk).update(current_decision=decision)
+    time.advance(1000 * DAY)
+    assert forget(time)["decisions"] == 0
+    workflow.refresh_from_db()
+    assert workflow.current_decision_id == decision.pk

@@ -44,6 +44,7 @@
   const levels = [];
   for (const price of [30, 70]) levels.push(lines.rsi14.createPriceLine({ price, color: colour("--control"), lineWidth: 1, lineStyle: L.LineStyle.Dotted, axisLabelVisible: false, title: "" }));
   const marks = L.createSeriesMarkers(candles, []);
+  const held = [];  // lines of the position: entry and stop
 
   function paint() {
     const text = colour("--muted"), line = colour("--line"), up = colour("--candle-up"), down = colour("--candle-down");
@@ -71,6 +72,7 @@
       series.setData(data.ts.map((time, i) => (values[i] === null ? { time } : { time, value: values[i] })));
     }
     marks.setMarkers(markers());
+    positionLines();
   }
   function barOf(ts) {
     let low = 0, high = data.ts.length - 1, found = -1;
@@ -79,6 +81,14 @@
       if (data.ts[middle] <= ts) { found = middle; low = middle + 1; } else high = middle - 1;
     }
     return found;
+  }
+  function positionLines() {
+    while (held.length) candles.removePriceLine(held.pop());
+    const position = data.position;
+    if (!position) return;
+    const line = (price, title, tone) => held.push(candles.createPriceLine({ price: Number(price), title, color: colour(tone), lineWidth: 1, lineStyle: L.LineStyle.Dashed, axisLabelVisible: true }));
+    line(position.entry, strings.entry, "--muted");
+    if (position.stop !== null) line(position.stop, position.acts ? strings.stop : strings.warning, "--warn");
   }
   function markers() {
     const found = [];

@@ -114,7 +114,9 @@ def _portions(rows: QuerySet[Any], pace: _Pace) -> Iterator[list[Any]]:
 
 def unreferenced(rows: QuerySet[Any], *, apart_from: Sequence[type[Model]] = ()) -> QuerySet[Any]:
     """Of `rows` those that no row of another table refers to, whatever app it belongs to; `apart_from` goes with them."""
-    for relation in rows.model._meta.related_objects:
+    # Hidden ones, too: `related_name="+"` hides the way back, not the reference.
+    fields = rows.model._meta.get_fields(include_hidden=True)
+    for relation in (field for field in fields if field.auto_created and not field.concrete):
         if relation.related_model not in apart_from:
             referring = relation.related_model._base_manager.filter(**{relation.field.name: OuterRef("pk")})
             rows = rows.filter(~Exists(referring))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -245,6 +246,22 @@ def test_29_a_run_that_is_still_going_on_keeps_it_stopping(world: Any, at: datet
     Run.objects.filter(pk=row.pk).update(status="running")
     heard = acknowledgement(control.current(), at)
     assert (heard.state, heard.running) == ("waiting", Run.objects.filter(status="running").count())
+
+
+def test_29_a_halt_file_here_confirms_nothing_for_another_host(
+    world: Any, at: datetime, settings: Any, tmp_path: Path
+) -> None:
+    control.start(SOMEBODY, at, "")
+    ProcessBeat.objects.all().delete()
+    beats.Beater("loop").beat(at)
+    settings.HALT_FILE = tmp_path / "HALT"
+    control.engage_halt_file("enough")
+    assert acknowledgement(control.current(), at).state == "confirmed"
+    ProcessBeat.objects.create(
+        name="loop@elsewhere:1", role="loop", host="elsewhere", pid=1, started_at=at, beat_at=at, info={}
+    )
+    heard = acknowledgement(control.current(), at)
+    assert (heard.state, heard.silent) == ("unconfirmed", ("loop",))
 
 
 def test_29_a_process_beats_with_the_switch_it_sees(at: datetime) -> None:

@@ -96,35 +96,35 @@ def test_nothing_is_entered_in_a_quiet_hour() -> None:
 
 def test_a_position_is_watched_in_a_quiet_hour_too() -> None:
     quiet = datetime(2024, 1, 10, 22, 30, tzinfo=UTC)
-    held = pair(rising(), quantity=Decimal("-10000"), entry_price=1.0)
-    assert codes(decision(inputs(held, now=quiet))) == ["stop_hit"]
+    held = pair(rising(), quantity=Decimal("-10000"))
+    assert codes(decision(inputs(held, now=quiet))) == ["hold"]
 
 
 @pytest.mark.parametrize(("minutes", "expected"), [(60, ["weekend_flat"]), (61, ["hold"])])
 def test_positions_are_closed_an_hour_before_friday_17_00_in_new_york(
     minutes: int, expected: list[str]
 ) -> None:
-    held = pair(rising(), quantity=Decimal("10000"), entry_price=1.1)
+    held = pair(rising(), quantity=Decimal("10000"))
     target = decision(inputs(held, now=FRIDAY_CLOSE - timedelta(minutes=minutes)))
     assert codes(target) == expected
     assert target is not None and target.closes == (expected == ["weekend_flat"])
 
 
 def test_in_summer_the_hour_is_another_in_utc_and_the_same_in_new_york() -> None:
-    held = pair(rising(), quantity=Decimal("10000"), entry_price=1.1)
+    held = pair(rising(), quantity=Decimal("10000"))
     summer_close = datetime(2024, 7, 12, 21, 0, tzinfo=UTC)
     assert codes(decision(inputs(held, now=summer_close - timedelta(minutes=59)))) == ["weekend_flat"]
     assert codes(decision(inputs(held, now=summer_close - timedelta(minutes=61)))) == ["hold"]
 
 
 def test_nothing_stays_open_over_the_weekend_even_without_fresh_data() -> None:
-    blind = pair(rising(), quantity=Decimal("10000"), entry_price=1.1, is_fresh=False)
+    blind = pair(rising(), quantity=Decimal("10000"), is_fresh=False)
     assert codes(decision(inputs(blind, now=FRIDAY_CLOSE - timedelta(minutes=30)))) == ["weekend_flat"]
     assert decision(inputs(blind)) is None
 
 
 def test_a_run_every_half_hour_always_meets_the_hour_before_the_weekend() -> None:
-    held = pair(rising(), quantity=Decimal("10000"), entry_price=1.1)
+    held = pair(rising(), quantity=Decimal("10000"))
     for offset in range(30):
         times = [FRIDAY_CLOSE - timedelta(minutes=offset + 30 * k + 1) for k in range(4)]
         assert any(
@@ -133,7 +133,7 @@ def test_a_run_every_half_hour_always_meets_the_hour_before_the_weekend() -> Non
 
 
 def test_a_close_that_reopens_within_a_day_is_no_weekend() -> None:
-    held = pair(rising(), quantity=Decimal("10000"), entry_price=1.1)
+    held = pair(rising(), quantity=Decimal("10000"))
     now = FRIDAY_CLOSE - timedelta(minutes=30)
     overnight = inputs(held, now=now, reopens_at=FRIDAY_CLOSE + timedelta(hours=16))
     assert codes(decision(overnight)) == ["hold"]
@@ -151,8 +151,8 @@ def test_a_position_is_left_when_neither_trend_nor_stretch_speaks_for_it() -> No
     back = fallen.copy()
     back[-1] = 1.0985
     # Below its average a reversion trade still has its way to go, though the trend is against it.
-    assert codes(decision(inputs(pair(fallen, quantity=Decimal("10000"), entry_price=1.095)))) == ["hold"]
-    assert codes(decision(inputs(pair(back, quantity=Decimal("10000"), entry_price=1.095)))) == ["edge_gone"]
+    assert codes(decision(inputs(pair(fallen, quantity=Decimal("10000"))))) == ["hold"]
+    assert codes(decision(inputs(pair(back, quantity=Decimal("10000"))))) == ["edge_gone"]
 
 
 def test_a_volatile_pair_is_watched_only() -> None:
@@ -183,26 +183,20 @@ def test_a_flat_price_neither_divides_by_zero_nor_trades() -> None:
 
 def test_real_eurusd_of_may_2014_is_traded_and_flat_at_the_week_s_end() -> None:
     bars = testkit.shared_bars("forex/EURUSD_15m_2024", first="2024-05-06", last="2024-05-11")
-    calendar, quantity, entry, entries = calendars.get("fx-week"), Decimal(0), None, 0
+    calendar, quantity, entries = calendars.get("fx-week"), Decimal(0), 0
     for end in range(100, len(bars) + 1):
         now = testkit.at(int(bars.ts[end - 1]) + 900)
         if not calendar.is_open(now):
             continue
         window = testkit.series("EURUSD", "15m", bars.take(slice(max(0, end - 200), end)))
-        held = Pair(
-            bars=window, bar_s=900, scale=QUARTER, is_fresh=True, quantity=quantity, entry_price=entry
-        )
+        held = Pair(bars=window, bar_s=900, scale=QUARTER, is_fresh=True, quantity=quantity)
         target = decision(inputs(held, now=now))
         if target is None:
             continue
         if target.weight and not quantity:
-            quantity, entry, entries = (
-                Decimal(10_000 if target.weight > 0 else -10_000),
-                float(bars.close[end - 1]),
-                entries + 1,
-            )
+            quantity, entries = Decimal(10_000 if target.weight > 0 else -10_000), entries + 1
         elif target.closes:
-            quantity, entry = Decimal(0), None
+            quantity = Decimal(0)
     assert entries >= 1
     assert quantity == 0
 

@@ -51,7 +51,7 @@ def test_a_strong_loud_liquid_coin_is_bought_with_the_risk_of_its_stop() -> None
     assert codes(target) == ["momentum", "volume_burst", "risk_size"]
     measured = score(coin(), PARAMS)
     assert target is not None and target.weight == pytest.approx(min(0.005 / measured.stop_ratio, 0.20))
-    assert target.weight == pytest.approx(0.005 / 0.03)
+    assert 0.03 < measured.stop_ratio < 0.045  # it is louder than usual: a wider stop, a smaller position
 
 
 def test_the_same_coin_is_not_bought_when_the_volume_is_usual() -> None:
@@ -85,26 +85,17 @@ def test_a_coin_with_29_bars_is_left_alone_and_with_30_it_is_judged() -> None:
 
 
 def test_a_held_coin_is_kept_while_it_is_strong() -> None:
-    held = coin(quantity=Decimal("1000"), entry_price=START)
+    held = coin(quantity=Decimal("1000"))
     target = decision(held)
     assert target is not None and target.quantity == Decimal("1000")
     assert codes(target) == ["hold"]
 
 
 def test_a_held_coin_is_sold_when_its_strength_is_gone() -> None:
-    fallen = coin(rally(gain=-0.01), quantity=Decimal("1000"), entry_price=START * 0.99)
+    fallen = coin(rally(gain=-0.01), quantity=Decimal("1000"))
     target = decision(fallen)
     assert codes(target) == ["momentum_gone"]
     assert target is not None and target.closes
-
-
-def test_a_held_coin_is_sold_at_its_stop_and_not_a_hair_before() -> None:
-    bars = rally()
-    last, ratio = float(bars.close[-1]), score(coin(bars), PARAMS).stop_ratio
-    at_stop = coin(bars, quantity=Decimal("1000"), entry_price=last / (1 - ratio) * 1.0001)
-    above = replace(at_stop, entry_price=last / (1 - ratio) * 0.9999)
-    assert codes(decision(at_stop)) == ["stop_hit"]
-    assert codes(decision(above)) == ["hold"]
 
 
 def test_the_stop_follows_the_range_between_its_limits() -> None:
@@ -132,14 +123,13 @@ def test_cutting_off_the_future_changes_no_decision() -> None:
 def test_real_doge_in_april_2021_is_bought_during_its_rise_and_left_again() -> None:
     bars = testkit.shared_bars("meme_coins/DOGEUSDT_1m_202104", first="2021-04-15T12", last="2021-04-17")
     quantity, entries, exits = Decimal(0), 0, 0
-    entry: float | None = None
     for end in range(300, len(bars), 2):
-        target = decision(coin(bars.take(slice(end - 300, end)), quantity=quantity, entry_price=entry))
+        target = decision(coin(bars.take(slice(end - 300, end)), quantity=quantity))
         assert target is not None
         if target.weight and not quantity:
-            quantity, entry, entries = Decimal(1000), float(bars.close[end - 1]), entries + 1
+            quantity, entries = Decimal(1000), entries + 1
         elif target.closes and quantity:
-            quantity, entry, exits = Decimal(0), None, exits + 1
+            quantity, exits = Decimal(0), exits + 1
     assert entries >= 3
     assert entries - exits in (0, 1)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assets.quant import trailing
 from assets.quant.trailing import Stop, StopRule, move, place, verdict, width
 
 RULE = StopRule(multiple=3.0, low=0.02, high=0.15, trails=True, break_even_at=1.0, max_age_s=3600.0)
@@ -104,3 +106,33 @@ def test_a_short_in_a_mirror_is_a_long(path: list[float], atr_ratio: float) -> N
         )
         assert long.cause == short.cause
         assert long.level - 100.0 == pytest.approx(100.0 - short.level)
+
+
+def test_noise_is_the_hourly_range_and_one_when_nothing_changes() -> None:
+    closes = np.full(300, 100.0)
+    found = trailing.noise(closes + 0.5, closes - 0.5, closes, 60)
+    assert found.atr_ratio == pytest.approx(0.01 * math.sqrt(60))
+    assert found.regime == pytest.approx(1.0)
+    assert trailing.noise(closes + 0.5, closes - 0.5, closes, 3600).atr_ratio == pytest.approx(0.01)
+
+
+def test_noise_above_its_usual_level_widens_a_stop_and_too_few_bars_are_the_widest() -> None:
+    rule = StopRule(multiple=2.0, low=0.01, high=0.5)
+    closes, half = np.full(300, 100.0), np.full(300, 0.5)
+    half[-100:] = 1.0
+    loud = trailing.noise(closes + half, closes - half, closes, 3600)
+    assert 1.0 < loud.regime < 2.0
+    assert trailing.width(rule, loud.atr_ratio, loud.regime) > trailing.width(rule, loud.atr_ratio, 1.0)
+    few = trailing.noise(closes[:30], closes[:30], closes[:30], 60)
+    assert trailing.width(rule, few.atr_ratio, few.regime) == 0.5
+    with pytest.raises(ValueError, match="longer than 0"):
+        trailing.noise(closes, closes, closes, 0)
+
+
+def test_a_new_entry_never_loosens_the_level() -> None:
+    rule = StopRule(multiple=1.0, low=0.1, high=0.1)
+    stop = trailing.place(rule, entry=100.0, is_long=True, atr_ratio=0.01, regime=1.0, now_s=0.0)
+    assert trailing.with_entry(stop, 120.0).level == pytest.approx(108.0)
+    assert trailing.with_entry(stop, 80.0).level == stop.level
+    with pytest.raises(ValueError, match="above 0"):
+        trailing.with_entry(stop, 0.0)

@@ -18,7 +18,7 @@ from assets.markets.universe import InstrumentSpec
 from assets.meme_coins.plugin import WATCH as MEME
 from assets.research import testkit
 from assets.research.observation import Watch
-from assets.trading.models import Account, Position
+from assets.trading.models import Account, Position, ProtectiveStop
 from orchestrator import plugins
 from orchestrator.engine.types import (
     Action,
@@ -221,9 +221,14 @@ def account() -> Iterator[Account]:
 
 def hold(account: Account, row: Instrument, quantity: str, entry: float) -> None:
     units = Decimal(quantity)
-    Position.objects.create(
+    position = Position.objects.create(
         account=account, instrument=row, quantity=units, cost=units * Decimal(repr(entry)), realised=Decimal(0),
-        fees=Decimal(0), updated_at=after(0),
+        fees=Decimal(0), updated_at=after(0), opened_at=after(0) if units else None,
+    )  # fmt: skip
+    ProtectiveStop.objects.create(
+        position=position, is_long=units > 0, entry=entry, risk=0.03, best=entry, level=entry * 0.97, cause="initial",
+        opened_at=after(0), placed_at=after(0), moved_at=after(0), bar_ts=0,
+        status="active" if units else "closed",
     )  # fmt: skip
 
 
@@ -253,6 +258,7 @@ def test_a_position_near_its_stop_is_near_and_one_beyond_is_at_zero(account: Acc
     hold(account, row, "20", price / 0.971)
     near = staked(after(600)).stop_distance_sigmas
     assert near is not None and 0.0 < near < 1.0
+    ProtectiveStop.objects.all().delete()
     Position.objects.all().delete()
     hold(account, row, "20", price / 0.96)
     assert staked(after(600)).stop_distance_sigmas == 0.0
@@ -277,9 +283,7 @@ def _watch_grass(_ctx: Any) -> StepResult:
 @pytest.fixture
 def grass() -> Iterator[tuple[WorkflowType, Watch]]:
     """An asset type nobody has heard of: one folder's worth of declarations."""
-    watch = Watch(
-        asset_type="grass", reference=0.3, threshold=0.9, stop_ratio=lambda _bars, _bar_s, _params: 0.1
-    )
+    watch = Watch(asset_type="grass", reference=0.3, threshold=0.9)
     kind = WorkflowType(
         key="grass", title="Grass", lane=Lane.TRADING, priority=Priority.NORMAL, asset_type="grass",
         bounds=CadenceBounds(minimum=timedelta(minutes=2), base=timedelta(minutes=10), maximum=timedelta(hours=1)),

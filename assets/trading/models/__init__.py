@@ -3,6 +3,7 @@
 from assets.trading.models.account import Account, EquityPoint, Position
 from assets.trading.models.ledger import Journal, JournalLine, LedgerAccount
 from assets.trading.models.order import Fill, Intent, Order, OrderEvent
+from assets.trading.models.stop import ProtectiveStop
 from assets.trading.models.venue import Discrepancy, VenueKey
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "Order",
     "OrderEvent",
     "Position",
+    "ProtectiveStop",
     "VenueKey",
 ]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from assets.markets.selectors.pages import is_demo_feed
 from assets.trading.models import Account
-from assets.trading.selectors import books
+from assets.trading.selectors import books, stops
 from assets.trading.selectors.api_orders import Mode
 from assets.trading.selectors.valuation import PositionRow
 from tradingsite.foundation.api.shapes import OneOf
@@ -98,6 +98,8 @@ class PositionItem:
     value_in_currency: Decimal | None
     opened_at: datetime | None
     stale: bool
+    stop: Annotated[float | None, "level of the stop; null until it is placed"]
+    stop_acts: Annotated[bool, "false: passing the level is told, nothing is sold"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,9 +125,9 @@ def portfolio(now: datetime, asset_type: str = "", mode: str = "") -> Portfolio:
 
 def positions(now: datetime, asset_type: str = "", mode: str = "", symbol: str = "") -> Positions:
     """A fixed number of queries."""
-    is_demo = is_demo_feed()
+    is_demo, kept = is_demo_feed(), stops.open_stops()
     rows = [
-        _position(book, row, is_demo)
+        _position(book, row, kept.get((row.account_id, row.instrument_id)), is_demo)
         for book in _books(now, asset_type, mode)
         for row in book.open_rows
         if symbol in ("", row.symbol)
@@ -162,7 +164,9 @@ def _totals(found: Sequence[books.AccountBook]) -> list[TotalItem]:
     return items
 
 
-def _position(book: books.AccountBook, row: PositionRow, is_demo: bool) -> PositionItem:
+def _position(
+    book: books.AccountBook, row: PositionRow, stop: stops.StopRow | None, is_demo: bool
+) -> PositionItem:
     same: dict[str, Any] = {
         name: getattr(row, name)
         for name in (
@@ -176,5 +180,7 @@ def _position(book: books.AccountBook, row: PositionRow, is_demo: bool) -> Posit
         mode=book.mode,
         is_demo=is_demo,
         currency=book.currency,
+        stop=None if stop is None else stop.level,
+        stop_acts=stop is not None and stop.acts,
         **same,
     )

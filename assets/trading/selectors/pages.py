@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from assets.markets.selectors.pages import is_demo_feed
 from assets.trading import reasons as reason_texts
 from assets.trading.models import Account, Fill, Order, Position
+from assets.trading.selectors.stops import StopRow, open_stops
 from assets.trading.selectors.words import code_words
 from orchestrator.selectors.pages import Page, page_of, pairs
 from tradingsite.foundation.errors import NotFound
@@ -104,6 +105,7 @@ TRADING_PULSE: Final = (
     "('new', 'sending', 'accepted', 'partially_filled', 'cancel_pending', 'unknown')",
     "SELECT MAX(id) FROM trading_fill",
     "SELECT MAX(updated_at) FROM trading_position",
+    "SELECT MAX(moved_at) FROM trading_protectivestop",
 )
 
 
@@ -270,10 +272,11 @@ class HeldRow:
     realised: Decimal
     fees: Decimal
     opened_at: datetime | None
+    stop: StopRow | None
 
 
 def held(instrument_pk: int, price: float | None) -> HeldRow | None:
-    """The open position in an instrument, if any. One query."""
+    """The open position in an instrument, if any, with its stop. Two queries at most."""
     rows = Position.objects.filter(_mine(), instrument_id=instrument_pk, opened_at__isnull=False)
     row = rows.select_related("account").first()
     if row is None or not row.quantity:
@@ -288,6 +291,7 @@ def held(instrument_pk: int, price: float | None) -> HeldRow | None:
         realised=row.realised,
         fees=row.fees,
         opened_at=row.opened_at,
+        stop=open_stops(instrument_pk).get((row.account_id, instrument_pk)),
     )
 
 

@@ -24,11 +24,13 @@ from assets.trading.states import IN_DOUBT, OPEN
 from assets.trading.targets import Target
 from orchestrator.plugins import RunContext
 from orchestrator.services import control
-from tradingsite.foundation import alerts, audit
+from tradingsite.foundation import alerts, audit, statements
 from tradingsite.foundation.crash import crash_here
 from tradingsite.foundation.errors import Conflict, Unavailable
 
 ZERO = Decimal(0)
+STOP_SLUG = "protective-stop"
+"""Stands where a workflow's slug stands when a stop closes a position: no run is behind it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +60,7 @@ class _Pass:
     pending: dict[int, Decimal]
     in_doubt: set[int]
     open_orders: list[Order]
+    exiting: frozenset[int]  # instruments whose stop was hit
     drafts: list[Draft] = field(default_factory=list)
     ignored: dict[str, int] = field(default_factory=dict)
 
@@ -80,6 +83,7 @@ def execute_targets(
     instruments = _instruments(account, targets)
     work = _start(ctx, account, list(instruments.values()), now)
     pairs = [(target, instruments[target.symbol]) for target in targets]
+    pairs = [pair for pair in pairs if not _leaves_to_the_stop(pair[1], work)]
     for target, instrument in pairs:
         _make_room(target, instrument, work)
     _gate_all(_ordered(pairs, work), work)
@@ -98,6 +102,14 @@ def execute_targets(
     if any(draft.denial and draft.denial.code == "order_rate" for draft in work.drafts):
         _trip_breaker(work)
     return _send_all(made, work)
+
+
+def _leaves_to_the_stop(instrument: Instrument, work: _Pass) -> bool:
+    """A position whose stop was hit is being closed: no strategy takes that back, or opens anew behind it."""
+    if work.ctx.slug == STOP_SLUG or instrument.pk not in work.exiting:
+        return False
+    work.ignore("stop_hit")
+    return True
 
 
 def _instruments(account: Account, targets: Sequence[Target]) -> dict[str, Instrument]:
@@ -126,8 +138,18 @@ def _start(ctx: RunContext, account: Account, instruments: list[Instrument], now
     return _Pass(
         ctx=ctx, account=account, now=now, seen=seen, book=book, standing=standing,
         pending=pending, in_doubt={o.instrument_id for o in open_orders if o.status in IN_DOUBT},
-        open_orders=open_orders,
+        open_orders=open_orders, exiting=_exiting(account.pk),
     )  # fmt: skip
+
+
+def _exiting(account_id: int) -> frozenset[int]:
+    return frozenset(pk for (pk,) in statements.rows(_EXITING, (account_id,)))
+
+
+_EXITING = (
+    "SELECT p.instrument_id FROM trading_protectivestop s JOIN trading_position p ON p.id = s.position_id "
+    "WHERE s.status = 'hit' AND p.account_id = %s"
+)
 
 
 def _rest(order: Order) -> Decimal:

@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from assets.markets import feeds, pump
-from assets.trading.services import equity, matching, orders, reconciliation
+from assets.trading.services import equity, matching, orders, protective_stops, reconciliation
 from orchestrator.process import memory
 from orchestrator.process.aside import Aside
 from orchestrator.process.pulse import Pulse
@@ -61,6 +61,7 @@ class Pipeline:
         asides = (
             Aside("keeper of the stop", STOP_EVERY_S, lambda: orders.keep_the_stop(clock.now())),
             Aside("holder of the lease", RENEW_S, self._hold),
+            Aside("keeper of the stops", STOP_EVERY_S, self._keep_stops),
             Aside("reconciler", RECONCILE_EVERY_S, self._reconcile),
         )
         for aside in asides:
@@ -79,6 +80,11 @@ class Pipeline:
         """Keep the lease while a round is under way; one that hangs loses it, and a standby takes over."""
         if self.epoch is not None and clock.monotonic() - self.round_began < HANGS_AFTER_S:
             leases.renew("feed", self.holder, self.epoch, LEASE_S)
+
+    def _keep_stops(self) -> None:
+        """An exit may wait for a venue: bars and the other accounts' fills go on meanwhile."""
+        if self.epoch is not None:
+            protective_stops.keep(clock.now())
 
     def _reconcile(self) -> None:
         """Venues' books against ours, on a thread of its own: a venue that is silent holds up nobody else."""

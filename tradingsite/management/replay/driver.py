@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from assets.markets.selectors.replay import bar_closes
 from assets.trading.selectors.replay import fill_count, order_count
-from assets.trading.services import accounts, equity, matching
+from assets.trading.services import accounts, equity, matching, protective_stops
 from orchestrator import runner
 from orchestrator.engine.types import HostLoad
 from orchestrator.loop import Loop
@@ -69,6 +69,7 @@ def drive(
         virtual.advance_to(now)
         if next_close is not None and next_close <= now:
             matching.match(now)
+            protective_stops.keep(now)
             next_close = next(closes, None)
         if loop.tick(now).planned:
             execute(open_run_ids())
