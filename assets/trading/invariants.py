@@ -245,15 +245,16 @@ def _too_many(recent: QuerySet[Order]) -> list[str]:
 
 def positions_have_stops(now: datetime) -> list[str]:
     """No position without a stop once its keeper has had ten seconds; no stop on the wrong side of a position."""
-    # Whoever stands still keeps nothing: time counts as far as the feed, where the keeper lives, was last seen.
-    seen = ProcessBeat.objects.filter(role="feed").aggregate(at=Max("beat_at"))["at"] or now
+    # Whoever stands still keeps nothing: time counts while the feed, where the keeper lives, is seen at work.
+    feed = ProcessBeat.objects.filter(role="feed").order_by("-beat_at").first()
+    began, seen = (feed.started_at, feed.beat_at) if feed is not None else (None, now)
     bare = Position.objects.filter(opened_at__isnull=False).exclude(stops__status__in=("active", "hit"))
     found = []
     for position in bare.select_related("account", "instrument"):
         booked = Fill.objects.filter(account=position.account, instrument=position.instrument).aggregate(
             at=Max("booked_at")
         )["at"]
-        if booked is not None and booked + _STOP_WITHIN < min(seen, now):
+        if booked is not None and max(booked, began or booked) + _STOP_WITHIN < min(seen, now):
             found.append(f"{position.account.name} holds {position.instrument.symbol} without a stop.")
     return found
 

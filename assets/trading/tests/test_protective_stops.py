@@ -15,6 +15,7 @@ from assets.trading.services import execution, fills, matching, orders, protecti
 from assets.trading.targets import Target
 from assets.trading.tests import kit
 from assets.trading.tests.kit import MINUTE, D
+from orchestrator.models import ProcessBeat
 from tradingsite.foundation import clock
 from tradingsite.foundation.models import Alert
 
@@ -203,3 +204,14 @@ def test_a_position_without_a_stop_for_ten_seconds_breaks_i8(at: clock.VirtualCl
     assert "without a stop" in sentence
     protective_stops.keep(AT)
     assert invariants.positions_have_stops(clock.now() + timedelta(seconds=11)) == []
+
+
+def test_the_ten_seconds_count_while_the_keeper_lives(at: clock.VirtualClock) -> None:
+    open_long(at)
+    began = clock.now() + timedelta(hours=1)  # a power cut, and then a new feed
+    beat = ProcessBeat.objects.create(
+        name="feed@here:1", role="feed", host="here", pid=1, started_at=began, beat_at=began + timedelta(seconds=9)
+    )
+    assert invariants.positions_have_stops(began + timedelta(minutes=1)) == []
+    ProcessBeat.objects.filter(pk=beat.pk).update(beat_at=began + timedelta(seconds=11))
+    assert len(invariants.positions_have_stops(began + timedelta(minutes=1))) == 1
