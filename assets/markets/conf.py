@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.conf import settings
 
@@ -11,11 +11,14 @@ from django.conf import settings
 class MarketSettings:
     """Where prices come from."""
 
-    feed: str  # simulated, replay, binance, none
+    feed: str  # simulated, replay, binance, alpaca, none
     seed: int  # of simulated prices
     binance_url: str  # replaces the scheme and host of every address of the venue; empty = the real ones
     binance_timeout_s: float
     binance_weight: int  # request weight a minute we allow ourselves
+    alpaca_url: str  # replaces every address of Alpaca, orders and data; empty = the real ones
+    alpaca_key: str = field(repr=False)  # for market data; accounts have their own, sealed
+    alpaca_secret: str = field(repr=False)
 
 
 def read() -> MarketSettings:
@@ -26,4 +29,7 @@ def read() -> MarketSettings:
         binance_url=getattr(settings, "BINANCE_URL", ""),
         binance_timeout_s=float(getattr(settings, "BINANCE_TIMEOUT_S", 8.0)),
         binance_weight=int(getattr(settings, "BINANCE_WEIGHT", 3000)),
+        alpaca_url=getattr(settings, "ALPACA_URL", ""),
+        alpaca_key=getattr(settings, "ALPACA_KEY", ""),
+        alpaca_secret=getattr(settings, "ALPACA_SECRET", ""),
     )

@@ -94,6 +94,8 @@ def read(path: Path) -> Iterator[Block]:
     if magic == _MAGIC_PARQUET:
         return _read_parquet(path)
     is_gzip = magic.startswith(_MAGIC_GZIP)
+    if path.suffix == ".gz" and not is_gzip:
+        raise FileRefused(f"{path.name} is not a gzip file, though its name says so.")
     if is_gzip:
         _check_gzip(path)
     return _read_csv(path, is_gzip)

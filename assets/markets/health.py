@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.utils.translation import gettext_lazy as _
@@ -12,14 +12,20 @@ from assets.markets.selectors import pages
 from assets.markets.staleness import Word
 from orchestrator.health import checks
 from orchestrator.health.findings import Finding
+from orchestrator.services import beats
 from tradingsite.foundation import alerts
 
 _BEHIND: Final = (Word.STALE.value, Word.MISSING.value)
 _SHOWN: Final = 5
+_GRACE: Final = timedelta(seconds=60)  # one bar of the finest timeframe that feeds bring
+_SETTLED: Final = timedelta(minutes=10)
+_HEARD: Final = timedelta(seconds=30)
 
 
 def data_is_fresh(now: datetime) -> Iterator[Finding]:
     """Open markets whose newest bar is too old to decide on. Critical when none of an asset type is usable."""
+    if _is_starting(now):
+        return
     by_type: dict[str, list[pages.InstrumentRow]] = {}
     for row in pages.instruments(now):
         by_type.setdefault(row.asset_type, []).append(row)
@@ -36,6 +42,19 @@ def data_is_fresh(now: datetime) -> Iterator[Finding]:
                 "age_s": round(max(ages)) if ages else None,
             },
         )  # fmt: skip
+
+
+def _is_starting(now: datetime) -> bool:
+    """Whether the system began so lately that its feed cannot have fetched yet what happened meanwhile.
+
+    The monitor (in the loop) may look before the feed has shown its first sign of life. A feed that falls again and
+    again under a loop that stands has no grace.
+    """
+    starts = beats.newest_starts(now, _HEARD)
+    loop, feed = starts.get("loop"), starts.get("feed")
+    if loop is None or now - loop > _SETTLED:
+        return False
+    return now - max(loop, feed or loop) < _GRACE
 
 
 def register() -> None:

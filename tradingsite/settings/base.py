@@ -2,6 +2,7 @@
 
 import os
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tradingsite.settings import databases, env, logs, queue
 # Lets `models.Field[...]`, `ModelAdmin[...]` and the like be written with their types at run time.
 django_stubs_ext.monkeypatch()
 env.refuse_unknown()
+env.refuse_wrong()
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 VAR_DIR = env.env_path("TRADING_VAR_DIR", BASE_DIR / "var")
@@ -121,9 +123,27 @@ Q_CLUSTER = queue.cluster(
 )
 
 # --- Trading --------------------------------------------------------------------------------------
-TRADING_FEED = env.env_choice("TRADING_FEED", "simulated", ("simulated", "binance", "replay", "none"))
+TRADING_FEED = env.env_choice(
+    "TRADING_FEED", "simulated", ("simulated", "binance", "alpaca", "fxcm", "replay", "none")
+)
+MAX_TOTAL_EXPOSURE = env.env_decimal(
+    "TRADING_MAX_TOTAL_EXPOSURE", Decimal(2), minimum=Decimal(0), maximum=Decimal(100)
+)
 TRADING_FEED_SEED = env.env_int("TRADING_FEED_SEED", 1, minimum=0, maximum=2_147_483_647)
 BINANCE_URL = env.env_str("TRADING_BINANCE_URL")
+ALPACA_URL = env.env_str("TRADING_ALPACA_URL")
+ALPACA_KEY = env.env_str("TRADING_ALPACA_KEY")
+ALPACA_SECRET = env.env_str("TRADING_ALPACA_SECRET")
+# Real money at Alpaca needs this too, besides a live account on a live server.
+ALPACA_PAPER = env.env_bool("TRADING_ALPACA_PAPER", True)
+FXCM_FIX_HOST = env.env_str("TRADING_FXCM_FIX_HOST")
+FXCM_FIX_PORT = env.env_int("TRADING_FXCM_FIX_PORT", 0, minimum=0, maximum=65535)
+FXCM_FIX_SENDER = env.env_str("TRADING_FXCM_FIX_SENDER")
+FXCM_FIX_TARGET = env.env_str("TRADING_FXCM_FIX_TARGET", "FXCM")
+FXCM_FIX_TARGET_SUB = env.env_str("TRADING_FXCM_FIX_TARGET_SUB")
+FXCM_FIX_MD_SENDER = env.env_str("TRADING_FXCM_FIX_MD_SENDER")
+FXCM_FIX_MD_USER = env.env_str("TRADING_FXCM_FIX_MD_USER")
+FXCM_FIX_MD_PASSWORD = env.env_str("TRADING_FXCM_FIX_MD_PASSWORD")
 # As long as this file exists nothing trades, even with the database gone: `touch var/HALT`.
 HALT_FILE = VAR_DIR / "HALT"
 HALT = env.env_bool("TRADING_HALT", False)

@@ -1,6 +1,6 @@
 """Typed readers of environment variables.
 
-Every reader promises: unset (or empty) gives the default; a wrong value raises ImproperlyConfigured with the
+Every reader promises: unset gives the default; a wrong value raises ImproperlyConfigured with the
 variable, the value (never a secret one) and what is allowed. Nothing is guessed: `yes` is not True.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from .catalogue import PREFIX, SECRET, VARIABLES
+from .forms import FORMS
 
 
 def _raw(name: str) -> str | None:
@@ -102,6 +103,17 @@ def env_path(name: str, default: Path) -> Path:
     if not path.is_absolute():
         raise wrong(name, value, "an absolute path")
     return path
+
+
+def refuse_wrong(environ: Mapping[str, str] | None = None) -> None:
+    """Stop when a variable is set to nothing, or a text does not have its form - whoever would have read it, and when."""
+    source = os.environ if environ is None else environ
+    for name in sorted(VARIABLES.keys() & source.keys()):
+        value = source[name].strip()
+        if not value:
+            raise ImproperlyConfigured(f"{name} is set but empty. Unset it, or set: {VARIABLES[name]}")
+        if name in FORMS and not FORMS[name][1](value):
+            raise wrong(name, value, FORMS[name][0])
 
 
 def refuse_unknown(environ: Mapping[str, str] | None = None) -> None:

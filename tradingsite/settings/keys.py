@@ -9,7 +9,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-MIN_SECRET_LENGTH = 50
+from .forms import MIN_SECRET_LENGTH as MIN_SECRET_LENGTH
+from .forms import is_fernet_key
 
 
 def new_secret() -> str:
@@ -26,6 +27,41 @@ def private_directory(path: Path) -> Path:
     """Make `path` (mode 0700) if it is missing and return it."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
+
+
+def var_directory(path: Path) -> Path:
+    """`private_directory` for the one of TRADING_VAR_DIR; raises ImproperlyConfigured when it cannot be made or written."""
+    allowed = "a directory that this user can make and write to"
+    try:
+        private_directory(path)
+    except OSError as e:
+        raise ImproperlyConfigured(f"TRADING_VAR_DIR must be {allowed}; {str(path)!r}: {e.strerror}.") from e
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ImproperlyConfigured(f"TRADING_VAR_DIR must be {allowed}; it is {str(path)!r}.")
+    return path
+
+
+def existing_folder(variable: str, path: Path) -> Path:
+    """`path` when the directory it lies in exists; else ImproperlyConfigured names the variable."""
+    if not path.parent.is_dir():
+        raise ImproperlyConfigured(
+            f"{variable} must be a file in a directory that exists; it is {str(path)!r}."
+        )
+    return path
+
+
+def field_keys(path: Path) -> list[str]:
+    """The Fernet keys of a file, made with one when there is none. Raises ImproperlyConfigured for anything else."""
+    return checked(read_or_create(path, new_field_key).split(), path)
+
+
+def checked(found: list[str], path: Path) -> list[str]:
+    """The keys read from `path`. Raises ImproperlyConfigured, without showing it, for what is no Fernet key."""
+    if not all(is_fernet_key(key) for key in found):
+        raise ImproperlyConfigured(
+            f"The key file {path} must hold Fernet keys (44 characters), one per line."
+        )
+    return found
 
 
 def read_private(path: Path) -> str:

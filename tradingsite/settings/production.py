@@ -54,15 +54,15 @@ if env.env_bool("TRADING_DEBUG", False):
     raise ImproperlyConfigured("TRADING_DEBUG must be False in production.")
 DEBUG = False
 
-keys.private_directory(VAR_DIR)
+keys.var_directory(VAR_DIR)
 SECRET_KEY = _secret_key()
 ALLOWED_HOSTS = _allowed_hosts()
 PUBLIC_URL = _public_url()
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 DATABASES["default"] = databases.postgres("TRADING_DATABASE_URL", _required("TRADING_DATABASE_URL"))
-FIELD_ENCRYPTION_KEYS = (
-    env.env_list("TRADING_FIELD_KEYS")
-    or keys.read_private(env.env_path("TRADING_FIELD_KEYS_FILE", VAR_DIR / "field.keys")).split()
+_field_key_file = env.env_path("TRADING_FIELD_KEYS_FILE", VAR_DIR / "field.keys")
+FIELD_ENCRYPTION_KEYS = env.env_list("TRADING_FIELD_KEYS") or keys.checked(
+    keys.read_private(_field_key_file).split(), _field_key_file
 )
 
 # Explicit on purpose: a wrong guess either breaks the redirect to https or lets clients forge their address.

@@ -36,6 +36,8 @@ _PATHS: Final = {
     "simulated": "assets.markets.feeds.simulated.SimulatedFeed",
     "replay": "assets.markets.feeds.replay.ReplayFeed",
     "binance": "assets.markets.feeds.binance.BinanceFeed",
+    "alpaca": "assets.markets.feeds.alpaca.AlpacaFeed",
+    "fxcm": "assets.markets.feeds.fxcm.FxcmFeed",
     "none": "assets.markets.feeds.NoFeed",
 }
 NAMES: Final = tuple(_PATHS)

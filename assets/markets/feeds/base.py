@@ -18,6 +18,24 @@ class FeedError(Unavailable):
     default_code = "feed-error"
 
 
+class BudgetSpent(FeedError):
+    """Our own request budget or a block of the venue forbids the call now. Ask again in the next window."""
+
+    default_code = "budget-spent"
+
+
+class VenueUnreachable(FeedError):
+    """No connection, no name resolution, or no answer in time. The caller backs off."""
+
+    default_code = "venue-unreachable"
+
+
+class UnknownSymbol(FeedError):
+    """The venue has no such symbol."""
+
+    default_code = "unknown-symbol"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QuoteTick:
     """Prices of one instant. `at` is the venue's time."""

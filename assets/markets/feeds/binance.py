@@ -8,16 +8,15 @@ from random import Random
 from typing import Final
 
 from assets.markets import conf, rawsql, timeframes
-from assets.markets.feeds.base import Batch, FeedError, QuoteTick
-from assets.markets.feeds.binance_client import (
-    MAX_BARS,
-    VENUE,
-    BinanceClient,
+from assets.markets.feeds.base import (
+    Batch,
     BudgetSpent,
-    SymbolFacts,
+    FeedError,
+    QuoteTick,
     UnknownSymbol,
     VenueUnreachable,
 )
+from assets.markets.feeds.binance_client import MAX_BARS, VENUE, BinanceClient, SymbolFacts
 from assets.markets.models import Instrument, PriceSide
 from assets.markets.series import Bars
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import ccxt
 
 from assets.markets import conf, ratelimit
-from assets.markets.feeds.base import FeedError, QuoteTick
+from assets.markets.feeds.base import BudgetSpent, FeedError, QuoteTick, UnknownSymbol, VenueUnreachable
 from assets.markets.series import Bars, bars_of
 
 VENUE: Final = "binance"
@@ -26,24 +26,6 @@ _BANNED_UNTIL: Final = re.compile(r"until (\d{13})")
 _LONGEST_BAN: Final = timedelta(days=3)
 _DEFAULT_BAN: Final = timedelta(minutes=1)
 _MAX_SYMBOLS: Final = 50
-
-
-class BudgetSpent(FeedError):
-    """Our own request budget or a block of the venue forbids the call now. Ask again in the next window."""
-
-    default_code = "budget-spent"
-
-
-class VenueUnreachable(FeedError):
-    """No connection, no name resolution, or no answer in time. The caller backs off."""
-
-    default_code = "venue-unreachable"
-
-
-class UnknownSymbol(FeedError):
-    """The venue has no such symbol."""
-
-    default_code = "unknown-symbol"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,12 +22,12 @@ _KEPT: Final = frozenset(
 )
 
 
-def sync_universe(now: datetime) -> int:
-    """Create what is declared and missing, simulated twins where the simulated feed is on, and refresh descriptions.
+def sync_universe(now: datetime, *, with_demo: bool | None = None) -> int:
+    """Create what is declared and missing, simulated twins `with_demo` (where the simulated feed is on), and refresh descriptions.
 
     Idempotent. Returns how many rows were created or changed. Rows nobody declares any more stay: their candles are history.
     """
-    changed, is_demo = 0, is_demo_feed()
+    changed, is_demo = 0, is_demo_feed() if with_demo is None else with_demo
     with transaction.atomic():
         known = {row.symbol: row for row in Instrument.objects.all()}
         missing = [

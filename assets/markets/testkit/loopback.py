@@ -19,6 +19,7 @@ class Request:
     path: str
     text: str
     key: str  # of the header X-MBX-APIKEY
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,9 @@ def _handler(venue: Loopback) -> type[BaseHTTPRequestHandler]:
         def _go(self) -> None:
             parts = urlsplit(self.path)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+            headers = dict(self.headers.items())
             request = Request(
-                self.command, parts.path, body or parts.query, self.headers.get("X-MBX-APIKEY", "")
+                self.command, parts.path, body or parts.query, headers.get("X-MBX-APIKEY", ""), headers
             )
             reply = venue.respond(request)
             if reply is None:

@@ -209,3 +209,10 @@ def test_real_files_of_every_type_are_accepted_to_the_last_row():
         row = Instrument.objects.filter(symbol=symbol).first() or make_instrument(symbol, calendar=calendar)
         report = importer.import_file(path, instrument=row)
         assert report.stored.inserted == report.rows > 1000, (name, report.stored.rejected)
+
+
+def test_what_is_called_gz_and_is_none_is_told_so(instrument, tmp_path):
+    path = tmp_path / "EURUSD_1m.csv.gz"
+    path.write_bytes(bytes(range(256)) * 8)
+    with pytest.raises(FileRefused, match="EURUSD_1m.csv.gz is not a gzip file"):
+        list(files.read(path))

@@ -105,5 +105,5 @@ def test_the_replay_feed_gives_each_stored_bar_once_when_the_clock_passes_its_cl
 def test_feeds_are_found_by_name_and_wrong_names_refused():
     assert feeds.get("none").poll(NOW) == ()
     assert {feeds.get(name).name for name in feeds.NAMES} == set(feeds.NAMES)
-    with pytest.raises(Invalid, match="simulated, replay, binance, none"):
+    with pytest.raises(Invalid, match="simulated, replay, binance, alpaca, fxcm, none"):
         feeds.get("oracle")

@@ -12,6 +12,8 @@ from tradingsite.foundation.errors import Invalid
 _paths: dict[str, str] = {
     "paper": "assets.trading.brokers.paper.PaperBroker",
     "binance": "assets.trading.brokers.binance.connect",
+    "alpaca": "assets.trading.brokers.alpaca.connect",
+    "fxcm": "assets.trading.brokers.fxcm.connect",
 }
 
 

@@ -4,18 +4,26 @@ never retries.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol, runtime_checkable
 
-from assets.quant.fills import VenueRules
+from assets.quant.fills import VenueRules, floor_to
+from tradingsite.foundation import clock
+
+SEND_WITHIN: Final = timedelta(seconds=5)
+"""From the claim of an order to its first byte on the line; later it must not leave."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrderRequest:
     """What a venue is asked. `client_id` is the same on every attempt for one intent; `rules` are the filters
     we know.
+
+    `sent_at` is when the order was claimed: recovery counts the quarantine from it. A venue that refuses stale requests
+    must be told this time and no later one. `send_before` is the same bound on our monotonic clock, in seconds.
     """
 
     client_id: str
@@ -26,6 +34,15 @@ class OrderRequest:
     reduces: bool
     valid_until: datetime
     rules: VenueRules
+    sent_at: datetime
+    send_before: float = math.inf
+
+    def is_late(self) -> bool:
+        """Whether it must not leave any more. A broker of a venue that takes requests of any age asks right before it
+        writes, and answers Rejected with the code "too_late": what never left is proven not to be there.
+        """
+        # A machine that sleeps stops the one clock, somebody who sets it the other.
+        return clock.monotonic() > self.send_before or clock.now() - self.sent_at > SEND_WITHIN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,3 +138,48 @@ class Broker(Protocol):
     def balances(self) -> dict[str, Decimal]:
         """Holdings per asset, zeros left out."""
         ...
+
+
+@runtime_checkable
+class PreparingBroker(Protocol):
+    """A broker that has work to do before an order is claimed: what may wait must not stand between claim and call."""
+
+    def prepare(self) -> Rejected | None:
+        """Take what one order costs from the budget and make the client ready; a refusal when nothing may leave."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Permissions:
+    """What a key may do, as the venue says. An unclear answer about withdrawals counts as yes."""
+
+    can_read: bool
+    can_trade: bool
+    can_withdraw: bool
+    is_ip_restricted: bool
+
+
+@runtime_checkable
+class KeyedBroker(Protocol):
+    """A broker that is reached with an API key. Both ask the venue and raise Unavailable without a clear answer."""
+
+    def permissions(self) -> Permissions:
+        """What the key may do."""
+        ...
+
+    def clock_offset(self) -> timedelta:
+        """The venue's clock minus ours, measured against the middle of the call."""
+        ...
+
+
+def filter_failure(request: OrderRequest) -> str:
+    """The filter a request breaks, as a venue names it; empty when it passes."""
+    rules = request.rules
+    if request.quantity <= 0 or floor_to(request.quantity, rules.lot_step) != request.quantity:
+        return "filter_lot_step"
+    if request.quantity < rules.min_quantity:
+        return "filter_min_quantity"
+    limit = request.limit_price
+    if limit is not None and (limit <= 0 or floor_to(limit, rules.tick_size) != limit):
+        return "filter_tick_size"
+    return ""

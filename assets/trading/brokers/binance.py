@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as DeadlineExceeded
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -25,6 +24,7 @@ from assets.trading.brokers.base import (
     Accepted,
     Capabilities,
     OrderRequest,
+    Permissions,
     Rejected,
     Unknown,
     VenueOrder,
@@ -64,16 +64,6 @@ _ENDED: Final = {
     "FILLED": "filled", "CANCELED": "cancelled", "REJECTED": "rejected", "EXPIRED": "expired",
     "EXPIRED_IN_MATCH": "expired",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Permissions:
-    """What a key may do, as the venue says."""
-
-    can_read: bool
-    can_trade: bool
-    can_withdraw: bool
-    is_ip_restricted: bool
 
 
 class _NoAnswer(Exception):
@@ -117,13 +107,29 @@ class BinanceBroker:
 
     # --- Orders -------------------------------------------------------------------------------------------------
 
-    def place(self, request: OrderRequest) -> Accepted | Rejected | Unknown:
-        """Send once. A call that never left (the venue has blocked us) is a rejection, too."""
+    def prepare(self) -> Rejected | None:
+        """Count an order and make the client: both may take a while, and an order that is claimed must not wait."""
+        self._connect()
         now = clock.now()
+        refusal = self._blocked(now)
+        if refusal is None:
+            ratelimit.spend(VENUE, 1, now)  # counted; an order is never held back for the budget of reads
+        return refusal
+
+    def _blocked(self, now: datetime) -> Rejected | None:
         until = ratelimit.blocked_until(VENUE, now)
-        if until is not None:
-            return Rejected(code="rate_limited", message=f"The venue refuses us until {until:%H:%M:%S} UTC.")
-        ratelimit.spend(VENUE, 1, now)  # counted; an order is never held back for the budget of reads
+        if until is None:
+            return None
+        return Rejected(code="rate_limited", message=f"The venue refuses us until {until:%H:%M:%S} UTC.")
+
+    def place(self, request: OrderRequest) -> Accepted | Rejected | Unknown:
+        """Send once. A call that never left (the venue has blocked us) is a rejection, too.
+
+        It is signed with the time of the claim: whatever keeps it on its way, the venue refuses it when that is over.
+        """
+        refusal = self._blocked(clock.now())
+        if refusal is not None:
+            return refusal
         try:
             answer = self._call("privatePostOrder", _order_parameters(request))
         except _NoAnswer as e:
@@ -138,10 +144,17 @@ class BinanceBroker:
     def cancel(self, client_id: str) -> bool:
         """True when the venue says it is cancelled. An order it no longer has open is looked up by the caller."""
         parameters = {"symbol": self._symbol(client_id), "origClientOrderId": client_id}
+        now = clock.now()
+        if self._blocked(now) is not None:
+            raise Unavailable("Binance has blocked us; nothing was asked.")
         try:
-            answer = self._read("privateDeleteOrder", parameters, weight=1)
+            answer = self._call("privateDeleteOrder", parameters)
+        except _NoAnswer as e:
+            raise Unavailable(f"Binance did not answer: {e}") from e
         except _Refusal:
             return False
+        finally:
+            ratelimit.spend(VENUE, 1, now)  # counted; a cancel is never held back for the budget of reads
         return isinstance(answer, dict) and answer.get("status") == "CANCELED"
 
     def fetch_order(self, client_id: str) -> VenueOrder | None:
@@ -311,6 +324,7 @@ def _order_parameters(request: OrderRequest) -> dict[str, str]:
         "quantity": f"{request.quantity:f}",
         "newClientOrderId": request.client_id,
         "newOrderRespType": "RESULT",
+        "timestamp": str(int(request.sent_at.timestamp() * 1000)),  # takes the place of the client's own
     }
     if request.limit_price is not None:
         parameters |= {"price": f"{request.limit_price:f}", "timeInForce": "GTC"}

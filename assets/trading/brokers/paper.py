@@ -12,7 +12,6 @@ from decimal import Decimal
 
 from django.db.models import QuerySet
 
-from assets.quant import fills as model
 from assets.trading.brokers.base import (
     Accepted,
     Capabilities,
@@ -21,6 +20,7 @@ from assets.trading.brokers.base import (
     Unknown,
     VenueOrder,
     VenueTrade,
+    filter_failure,
 )
 from assets.trading.models import Account, Order
 from assets.trading.selectors import valuation
@@ -47,7 +47,7 @@ class PaperBroker:
 
     def place(self, request: OrderRequest) -> Accepted | Rejected | Unknown:
         """Accept what passes the venue's filters. The caller's order row becomes the book entry."""
-        code = _filter_failure(request)
+        code = filter_failure(request)
         if code:
             return Rejected(code=code)
         return Accepted(venue_id=f"paper-{request.client_id}", at=clock.now())
@@ -91,16 +91,3 @@ class PaperBroker:
             quantity=order.quantity, filled_quantity=order.filled_quantity, accepted_at=order.accepted_at,
             trades=trades,
         )  # fmt: skip
-
-
-def _filter_failure(request: OrderRequest) -> str:
-    """The filter a request breaks, as a venue names it; empty when it passes."""
-    rules = request.rules
-    if request.quantity <= 0 or model.floor_to(request.quantity, rules.lot_step) != request.quantity:
-        return "filter_lot_step"
-    if request.quantity < rules.min_quantity:
-        return "filter_min_quantity"
-    limit = request.limit_price
-    if limit is not None and (limit <= 0 or model.floor_to(limit, rules.tick_size) != limit):
-        return "filter_tick_size"
-    return ""

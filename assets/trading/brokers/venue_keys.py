@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -53,6 +54,11 @@ def read(account: Account) -> tuple[str, str]:
         secrets.unseal(row.sealed_key, place=_place(account, "api-key")),
         secrets.unseal(row.sealed_secret, place=_place(account, "api-secret")),
     )
+
+
+def permissions(account: Account) -> dict[str, Any]:
+    """What the venue said the key of the account may do; empty without a key, or when nobody asked yet."""
+    return VenueKey.objects.filter(account=account).values_list("permissions", flat=True).first() or {}
 
 
 def rotate() -> int:

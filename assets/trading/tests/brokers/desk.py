@@ -54,7 +54,7 @@ def request_of(order: Order) -> OrderRequest:
     return OrderRequest(
         client_id=order.client_id, symbol=order.instrument.symbol, side=order.side, quantity=order.quantity,
         limit_price=order.intent.limit_price, reduces=order.intent.reduces, valid_until=order.intent.valid_until,
-        rules=rules_of(order.instrument),
+        rules=rules_of(order.instrument), sent_at=order.sent_at or clock.now(),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -239,7 +239,7 @@ def test_only_the_given_address_is_asked(desk: BinanceDesk) -> None:
     assert len(desk.venue.requests) == before + 4
 
 
-def test_fees_in_another_asset_are_told(desk: BinanceDesk, at: datetime) -> None:
+def test_fees_in_another_asset_are_told(desk: BinanceDesk) -> None:
     order = place(desk, limit="50")
     desk.fill(order, D("0.5"))
     desk.venue.book.by_client(order.client_id, "BTCUSDT").trades[0].fee_asset = "BNB"

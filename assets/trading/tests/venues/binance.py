@@ -10,51 +10,30 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from urllib.parse import parse_qsl
 
-from assets.markets.testkit.loopback import Loopback, Reply, Request
+from assets.markets.testkit.loopback import Reply, Request
 from assets.trading.tests.venues.book import Book, Booked, Refused
+from assets.trading.tests.venues.faults import Fault, FaultyVenue
+
+__all__ = ["KEY", "SECRET", "BinanceVenue", "Fault"]
 
 KEY, SECRET = "loopback-key", "loopback-secret"
 STATUS = {"open": "NEW", "filled": "FILLED", "cancelled": "CANCELED", "expired": "EXPIRED"}
 STEP, MIN_NOTIONAL = Decimal("0.00001"), Decimal(5)
 
 
-@dataclass
-class Fault:
-    """Goes wrong `times` times for requests whose path ends with `path`.
-
-    `drop`: "before" the venue acts or "after" it, the connection is cut. `status` and `body` replace the answer, before
-    or after acting (`acts`). `hang_s`: the answer comes so late, after acting if `acts`.
-    """
-
-    path: str = ""
-    method: str = ""
-    drop: str = ""
-    status: int = 0
-    body: bytes = b'{"code":-1000,"msg":"An unknown error occurred."}'
-    headers: tuple[tuple[str, str], ...] = ()
-    hang_s: float = 0.0
-    acts: bool = False
-    times: int = 1
-
-
-class BinanceVenue(Loopback):
+class BinanceVenue(FaultyVenue):
     """`book` is the truth; `requests` what was asked: (method, path, parameters)."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
-        super().__init__()
-        self.now = now
+        super().__init__(now)
         self.book = Book(now)
         self.book.pairs = {"BTCUSDT": ("BTC", "USDT"), "ETHUSDT": ("ETH", "USDT")}
         self.book.prices = {"BTCUSDT": Decimal(100), "ETHUSDT": Decimal(10)}
         self.book.balances = {"USDT": Decimal(100_000), "BTC": Decimal(10), "ETH": Decimal(100)}
-        self.faults: list[Fault] = []
-        self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.permissions = {
             "enableReading": True,
             "enableSpotAndMarginTrading": True,
@@ -70,34 +49,12 @@ class BinanceVenue(Loopback):
 
     # --- One request --------------------------------------------------------------------------------------------
 
-    def respond(self, request: Request) -> Reply | None:
-        method, path, text = request.method, request.path, request.text
-        query = dict(parse_qsl(text, keep_blank_values=True))
-        self.requests.append((method, path, query))
-        fault = self._fault(method, path)
-        if fault and fault.drop == "before":
-            return None
-        if fault and not fault.acts and fault.drop != "after" and (fault.status or fault.hang_s):
-            self.stopping.wait(fault.hang_s)
-            return Reply(fault.status or 200, fault.body, dict(fault.headers))
+    def act(self, request: Request, query: dict[str, str]) -> Reply:
         try:
-            status, document = 200, self._act(method, path, query, text, request.key)
+            status, document = 200, self._act(request.method, request.path, query, request.text, request.key)
         except Refused as e:
             status, document = e.status, {"code": e.code, "msg": e.text}
-        if fault:
-            self.stopping.wait(fault.hang_s)
-            if fault.drop == "after":
-                return None
-            if fault.status:
-                return Reply(fault.status, fault.body, dict(fault.headers))
         return Reply(status, json.dumps(document).encode())
-
-    def _fault(self, method: str, path: str) -> Fault | None:
-        for fault in self.faults:
-            if fault.times and path.endswith(fault.path) and fault.method in ("", method):
-                fault.times -= 1
-                return fault
-        return None
 
     def _act(self, method: str, path: str, query: dict[str, str], text: str, key: str) -> Any:
         if path.endswith("/time"):
