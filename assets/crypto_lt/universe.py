@@ -44,4 +44,7 @@ ACCOUNT = AccountSpec(
     opening_balance=Decimal("100000"),
     max_order_notional=Decimal("50000"),
     max_position_ratio=0.6,
+    max_orders_per_day=30,
+    max_daily_loss_ratio=0.15,
+    max_drawdown_ratio=0.60,
 )

@@ -44,4 +44,7 @@ ACCOUNT = AccountSpec(
     opening_balance=Decimal("100000"),
     max_position_ratio=0.5,
     max_orders_per_minute=60,
+    max_orders_per_day=120,
+    max_daily_loss_ratio=0.06,
+    max_drawdown_ratio=0.35,
 )

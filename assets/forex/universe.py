@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from assets.markets.universe import InstrumentSpec
+from assets.quant.protections import Rules
 from assets.trading.registry import AccountSpec
 
 KEY = "forex"
@@ -45,4 +46,13 @@ ACCOUNT = AccountSpec(
     allows_short=True,
     max_leverage=5.0,
     max_position_ratio=5.0,
-)
+    max_orders_per_day=60,
+    max_correlated_ratio=1.5,
+    max_daily_loss_ratio=0.02,
+    max_drawdown_ratio=0.15,
+    price_band_ratio=0.01,
+    protections=Rules(
+        cooldown_s=15 * 60, stops=4, stops_within_s=4 * 3600, stops_lock_s=4 * 3600, low_trades=3, low_gain=-0.01,
+        low_within_s=12 * 3600, low_lock_s=4 * 3600,
+    ),
+)  # fmt: skip

@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from assets.markets.universe import InstrumentSpec
+from assets.quant.protections import Rules
 from assets.trading.registry import AccountSpec
 
 KEY = "meme_coins"
@@ -36,4 +37,12 @@ ACCOUNT = AccountSpec(
     opening_balance=Decimal("10000"),
     max_order_notional=Decimal("5000"),
     max_position_ratio=0.5,
-)
+    max_orders_per_day=120,
+    max_correlated_ratio=0.8,
+    max_daily_loss_ratio=0.05,
+    max_drawdown_ratio=0.30,
+    protections=Rules(
+        cooldown_s=5 * 60, stops=4, stops_within_s=3600, stops_lock_s=2 * 3600, low_trades=3, low_gain=-0.05,
+        low_within_s=6 * 3600, low_lock_s=2 * 3600,
+    ),
+)  # fmt: skip

@@ -77,7 +77,10 @@ class Lock:
 
 
 def locks(
-    trades: Sequence[ClosedTrade], rules: Rules, now_s: float, released: Mapping[tuple[str, str], float] | None = None
+    trades: Sequence[ClosedTrade],
+    rules: Rules,
+    now_s: float,
+    released: Mapping[tuple[str, str], float] | None = None,
 ) -> tuple[Lock, ...]:
     """Locks in force at `now_s`, at most one per kind and subject. `released`: trades of (kind, subject) up to then no
     longer count, because a person said so. Trades after `now_s` are not seen.

@@ -6,7 +6,7 @@ Losses are positive fractions of equity. NaN means not enough data; a score neve
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,3 +118,42 @@ def _share(value: float | None, limit: float) -> float | None:
     if limit <= 0.0:
         return 1.0 if value > 0.0 else 0.0
     return min(max(value / limit, 0.0), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One position for a stress: signed value over equity, and how far its stop is (fraction of price; None without)."""
+
+    name: str
+    weight: float
+    stop_distance: float | None = None
+
+
+def shock(positions: Sequence[Held], move: float) -> float:
+    """Gain over equity when every price moves by `move` (-0.2: a fall by a fifth). Shorts gain from a fall."""
+    return sum(one.weight * move for one in positions)
+
+
+def worst_single(positions: Sequence[Held], move: float) -> float:
+    """Gain over equity when only the largest position moves against us by `move` (above 0)."""
+    return -max((abs(one.weight) for one in positions), default=0.0) * move
+
+
+def all_stops(positions: Sequence[Held], slippage: float, unprotected: float) -> float:
+    """Gain over equity when every stop is hit and each exit is worse by `slippage`; without a stop: `unprotected` is lost."""
+    return -sum(
+        abs(one.weight)
+        * (unprotected if one.stop_distance is None else max(one.stop_distance, 0.0) + slippage)
+        for one in positions
+    )
+
+
+def portfolio_returns(weights: Mapping[str, float], returns: Mapping[str, Numbers]) -> np.ndarray:
+    """What today's positions would have returned in each past period: rows aligned, equally long. Empty without any."""
+    known = [name for name in weights if name in returns]
+    if not known:
+        return np.empty(0)
+    total = np.zeros(len(checked(returns[known[0]], known[0])))
+    for name in known:
+        total = total + weights[name] * checked(returns[name], name)
+    return total

@@ -9,6 +9,10 @@ class ResearchConfig(AppConfig):
     verbose_name = "Research"
 
     def ready(self) -> None:
-        from assets.research import plugin
+        from assets.research import plugin, words
+        from assets.trading import reasons
+        from tradingsite.foundation import said
 
         plugin.register()
+        said.register(names=words.NAMES, words=words.WORDS)
+        said.register_sentence("reasons", reasons.sentence)

@@ -31,6 +31,8 @@ WORKFLOW = WorkflowType(
 TEXTS = {
     "hold": _("Still worth holding (%(value)s)."),
     "stop_hit": _("The stop at %(stop_ratio_percent)s %% was reached: %(value_percent)s %% since the entry."),
+    "by_hand": _("Somebody placed it by hand."),
+    "flatten": _("Somebody wants out of every position."),
     "risk_size": _(
         "Sized so that the stop, %(stop_ratio_percent)s %% away, costs the risk allowed: %(value_percent)s %%."
     ),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
 
@@ -22,3 +23,8 @@ def is_current(broker: str, reconciled_at: datetime | None, now: datetime) -> bo
 def is_allowed(broker: str, mode: str) -> bool:
     """Paper always; a venue only for a live account on a server whose owner has set TRADING_LIVE_ENABLED."""
     return broker == PAPER or (mode == "live" and settings.LIVE_TRADING_ENABLED is True)
+
+
+def is_key_allowed(permissions: Mapping[str, Any] | None) -> bool:
+    """Not when the venue has said that the key can withdraw money, or said nothing clear. Empty: nobody asked yet."""
+    return not permissions or permissions.get("can_withdraw") is False

@@ -18,6 +18,14 @@ def register() -> None:
         ),
     )
     alerts.register_text(
+        "order-came-back",
+        _("Order of %(subject)s lives at the venue after it had ended here"),
+        _(
+            "Order %(order)s was %(was)s here and the venue accepted it all the same. It is being taken back and what it "
+            "traded is booked; check the position."
+        ),
+    )
+    alerts.register_text(
         "order-overfilled",
         _("%(subject)s filled beyond its order"),
         _(
@@ -46,6 +54,14 @@ def register() -> None:
         _(
             "The price is %(price)s; bought at %(entry)s, the level is %(level)s. Positions of this kind are not "
             "closed by themselves: decide whether to keep it."
+        ),
+    )
+    alerts.register_text(
+        "not-reconciled",
+        _("%(subject)s: its books could not be compared with the venue's"),
+        _(
+            "The last attempt ended with: %(why)s. The account sends nothing until orders and balances were found equal. "
+            "Check that the venue answers and that the account's API key is stored and valid."
         ),
     )
     alerts.register_text(

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db.models import Count, Max, Q, QuerySet
 
-from assets.trading import brokers, conf
-from assets.trading.brokers.base import Broker
+from assets.trading import conf, venue_checks
 from assets.trading.models import Account, Fill, Journal, JournalLine, Order, OrderEvent, Position
 from assets.trading.selectors import valuation
 from assets.trading.services import rebuild
-from assets.trading.states import FINISHED, WORKING
+from assets.trading.states import FINISHED
 from orchestrator.models import ProcessBeat
 from orchestrator.services import switch_history
 from tradingsite.foundation import invariants
-from tradingsite.foundation.errors import Unavailable
 from tradingsite.foundation.fields import ExactSum
 from tradingsite.foundation.models import AuditEvent
 from tradingsite.foundation.money import EXACT
 
 ZERO = Decimal(0)
-_SETTLED = timedelta(seconds=60)
 _STOP_WITHIN = timedelta(seconds=10)
 _RECENT = timedelta(days=1)
 _ASSET = "ledger_account__asset"
@@ -92,42 +88,6 @@ def fills_stay_inside_intents(now: datetime) -> list[str]:
     return found
 
 
-def venue_orders_are_known(now: datetime) -> list[str]:
-    """No order with our prefix rests at a venue without being ours and open here; none of ours is finished there."""
-    found: list[str] = []
-    for account in Account.objects.all():
-        broker = brokers.get(account)
-        try:
-            listed = {
-                order.client_id: order for order in broker.open_orders() if order.client_id.startswith("ts")
-            }
-        except Unavailable:
-            found.append(f"The venue of {account.name} does not answer, its orders are not known.")
-            continue
-        local = dict(
-            Order.objects.filter(account=account, client_id__in=listed).values_list("client_id", "status")
-        )
-        for client_id in listed:
-            status = local.get(client_id)
-            if status is None:
-                found.append(f"Order {client_id} rests at the venue of {account.name} and is unknown here.")
-            elif status in FINISHED:
-                found.append(f"Order {client_id} rests at the venue of {account.name} but is {status} here.")
-        found += _gone_at_venue(account, broker, listed.keys(), now)
-    return found
-
-
-def _gone_at_venue(account: Account, broker: Broker, listed: Container[str], now: datetime) -> list[str]:
-    if broker.capabilities.own_book:
-        return []
-    rows = Order.objects.filter(account=account, status__in=WORKING, accepted_at__lt=now - _SETTLED)
-    return [
-        f"Order {client_id} works here but rests no longer at the venue of {account.name}."
-        for client_id in rows.values_list("client_id", flat=True)
-        if client_id not in listed
-    ]
-
-
 def finished_orders_say_when(now: datetime) -> list[str]:
     """A finished order has its time and one last event; an open one has no end."""
     wrong = Order.objects.filter(
@@ -153,28 +113,11 @@ def trades_are_booked_once(now: datetime) -> list[str]:
 
 
 def positions_follow_from_fills(now: datetime) -> list[str]:
-    """Position = what its fills say, and the venue's holding within one lot where the venue has its own book."""
-    found = [
+    """Position = what its fills say."""
+    return [
         f"{item.symbol} of account {item.account_id} is stored as {item.stored.quantity}, its fills say "
         f"{item.derived.quantity} (cost {item.stored.cost} and {item.derived.cost})."
         for item in rebuild.compare()
-    ]
-    for account in Account.objects.exclude(broker="paper"):
-        found += _against_venue(account)
-    return found
-
-
-def _against_venue(account: Account) -> list[str]:
-    try:
-        held = brokers.get(account).balances()
-    except Unavailable:
-        # A failed query is not "flat": it proves nothing either way.
-        return [f"The venue of {account.name} does not answer, its holdings are not known."]
-    rows = Position.objects.filter(account=account).select_related("instrument")
-    return [
-        f"{p.instrument.symbol} of {account.name} is {p.quantity} here and {held.get(p.instrument.base, ZERO)} there."
-        for p in rows
-        if abs(held.get(p.instrument.base, ZERO) - p.quantity) > p.instrument.lot_step
     ]
 
 
@@ -263,9 +206,11 @@ def register() -> None:
     """Called once while apps load."""
     for code, check in (
         ("I1", journals_balance), ("I2", cash_follows_from_positions), ("I3", fills_stay_inside_intents),
-        ("I4", venue_orders_are_known), ("I5", finished_orders_say_when), ("I6", trades_are_booked_once),
+        ("I5", finished_orders_say_when), ("I6", trades_are_booked_once),
         ("I7", positions_follow_from_fills), ("I8", positions_have_stops),
         ("I12", nothing_is_sent_after_a_stop),
         ("I14", cancels_are_audited), ("I15", limits_hold),
     ):  # fmt: skip
         invariants.register(code, check)
+    invariants.register_asking("I4", venue_checks.ask_for_orders)
+    invariants.register_asking("I7", venue_checks.ask_for_holdings)

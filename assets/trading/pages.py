@@ -18,7 +18,7 @@ from assets.trading.selectors import pages as reads_
 from orchestrator.selectors import pages_decisions as decisions
 from tradingsite.foundation import clock
 from tradingsite.foundation.errors import Invalid
-from tradingsite.foundation.web import fragment, page_number, pulse, reads, version_of
+from tradingsite.foundation.web import fragment, only, page_number, pulse, reads, version_of
 
 SCOPES: Final = ("active", "done", "trouble")
 
@@ -55,6 +55,7 @@ def position_rows(request: HttpRequest) -> HttpResponse:
 
 def order_filter(request: HttpRequest) -> tuple[int, str, int | None]:
     """Page, scope and run of the address. Raises Invalid."""
+    only(request, "scope", "run")
     scope, run = request.GET.get("scope", ""), request.GET.get("run", "")
     if scope and scope not in SCOPES:
         raise Invalid(_("There is nothing called %(value)s to filter by.") % {"value": scope[:30]})
@@ -99,6 +100,7 @@ def order(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _trades(request: HttpRequest) -> dict[str, Any]:
+    only(request)
     page = reads_.fills(number=page_number(request))
     return {"page": page, "rows": page.rows, "version": version_of(reads_.version(), page.number)}
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.utils.functional import Promise
 
+from tradingsite.foundation import numbers_text
+
 _texts: dict[str, str | Promise] = {}
 
 
@@ -41,8 +43,18 @@ def sentence(reason: Mapping[str, Any]) -> str:
 def _number(value: Any) -> str:
     if value is None:
         return "?"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    number = numbers_text.decimal_or_none(value)
+    if number is None:
+        return str(value)
+    if number == number.to_integral_value():
+        return numbers_text.grouped(number, 0)
+    return numbers_text.grouped(number, max(0, min(numbers_text.adaptive_decimals(number, 4), 8)))
 
 
 def _percent(value: Any) -> str:
-    return f"{value * 100:.3g}" if isinstance(value, int | float) and not isinstance(value, bool) else "?"
+    number = numbers_text.decimal_or_none(value)
+    if number is None or not isinstance(value, int | float):
+        return "?"
+    share = number * 100
+    whole = share == share.to_integral_value()
+    return numbers_text.grouped(share, 0 if whole else max(0, min(6, 2 - share.adjusted())))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from assets.quant.protections import Rules
 from assets.quant.trailing import StopRule
 
 
@@ -15,7 +16,7 @@ class AccountSpec:
     """The paper account of one asset type, with the limits every order of it must respect.
 
     `max_order_notional` is in `currency` (0 = none), ratios are fractions of equity, leverage is gross
-    exposure / equity.
+    exposure / equity. 0 of the later ones is no limit.
     """
 
     asset_type: str
@@ -26,6 +27,12 @@ class AccountSpec:
     max_order_notional: Decimal = Decimal(0)
     max_position_ratio: float = 1.0
     max_orders_per_minute: int = 30
+    max_orders_per_day: int = 0
+    max_correlated_ratio: float = 0.0
+    max_daily_loss_ratio: float = 0.0
+    max_drawdown_ratio: float = 0.0
+    price_band_ratio: float = 0.05
+    protections: Rules = Rules()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +82,12 @@ def register_stop(asset_type: str, policy: StopPolicy) -> None:
 def stop_policy(asset_type: str) -> StopPolicy:
     """The policy of a type; one that never registered gets a warning at a quarter below the entry."""
     return _stops.get(asset_type, _NO_OPINION)
+
+
+def protections(asset_type: str) -> Rules:
+    """What locks entries of a type; nothing for one that never registered."""
+    spec = _specs.get(asset_type)
+    return spec.protections if spec is not None else Rules()
 
 
 def account_specs() -> tuple[AccountSpec, ...]:

@@ -52,8 +52,15 @@ ORDER: Final = Machine(
         ("expired", "fill"): "filled",
         # Real world: a venue fills more than was ordered. Booked once, flagged by an alert.
         ("filled", "overfill"): "filled",
+        # Real world: a venue says no and trades all the same. It happened, so it is booked.
+        ("rejected", "fill_part"): "rejected",
+        ("rejected", "fill"): "filled",
+        # Real world: it lives at the venue after we had given it up. It is taken back, and until that is done it counts.
+        ("expired", "reappear"): "cancel_pending",
+        ("cancelled", "reappear"): "cancel_pending",
+        ("rejected", "reappear"): "cancel_pending",
     },
-    terminal=frozenset({"denied", "rejected"}),
+    terminal=frozenset({"denied"}),
 )
 
 WORKING: Final = ("accepted", "partially_filled", "cancel_pending")

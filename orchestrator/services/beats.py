@@ -69,6 +69,14 @@ class Beater:
         ProcessBeat.objects.filter(name=self.name).delete()
 
 
+def newest_starts(now: datetime, within: timedelta) -> dict[str, datetime]:
+    """By role, when the youngest process that was heard of `within` the last while began."""
+    found: dict[str, datetime] = {}
+    for role, at in ProcessBeat.objects.filter(beat_at__gte=now - within).values_list("role", "started_at"):
+        found[role] = max(at, found.get(role, at))
+    return found
+
+
 def _switch_epoch() -> int | None:
     """The switch this process sees; None when it cannot be read."""
     try:

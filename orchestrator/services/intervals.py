@@ -29,7 +29,11 @@ def problems(kind: plugins.WorkflowType, values: Mapping[str, Any]) -> list[Fiel
             detail = _("%(field)s must be from %(low)s to %(high)s, was %(value)s.")
             facts = {"field": labels()[field], "low": _span(low), "high": _span(high), "value": _span(value)}
             errors.append({"pointer": f"#/{field}", "code": "out_of_range", "detail": detail % facts})
-    if not errors and not values["min_interval_s"] <= values["base_interval_s"] <= values["max_interval_s"]:
+    if (
+        not errors
+        and len(values) == len(INTERVALS)
+        and not values["min_interval_s"] <= values["base_interval_s"] <= values["max_interval_s"]
+    ):
         text = _(
             "The intervals must be in order: shortest, base, longest. They were %(low)s, %(base)s, %(high)s."
         )

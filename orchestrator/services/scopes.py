@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from orchestrator.engine.types import Switch
 from orchestrator.models import Workflow
-from orchestrator.services import control, workflows
+from orchestrator.services import control, exits, workflows
 from tradingsite.foundation import audit
 from tradingsite.foundation.errors import Conflict, Invalid, NotFound
 
@@ -28,11 +28,14 @@ class Scope(StrEnum):
 
 
 class Mode(StrEnum):
-    """How to stop. PAUSE_ENTRIES: no new risk, exits go on. DRAIN: nothing new starts. STOP: nothing may act."""
+    """How to stop. PAUSE_ENTRIES: no new risk, exits go on. DRAIN: nothing new starts. STOP: nothing may act. FLATTEN: no new
+    risk, every position is closed, then STOP.
+    """
 
     PAUSE_ENTRIES = "pause_entries"
     DRAIN = "drain"
     STOP = "stop"
+    FLATTEN = "flatten"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +52,8 @@ def stop(
     scope: Scope, target: str, mode: Mode, *, actor: audit.Actor, now: datetime, reason: str = ""
 ) -> Done:
     """Stop what `scope` and `target` (an asset type or a slug, "" for all) name. Raises NotFound, Conflict."""
+    if mode is Mode.FLATTEN:
+        return _flatten(scope, target, actor, now, reason)
     if scope is Scope.ALL:
         turn = {
             Mode.PAUSE_ENTRIES: control.pause_entries,
@@ -66,6 +71,23 @@ def stop(
             workflows.halt(row.pk, actor, now, reason or "stopped")
 
     return _each(_named(scope, target), apply)
+
+
+def _flatten(scope: Scope, target: str, actor: audit.Actor, now: datetime, reason: str) -> Done:
+    if scope is Scope.WORKFLOW:
+        raise Conflict(_("Positions belong to an account, not to a workflow: flatten all or an asset type."))
+    before = control.current()
+    if scope is Scope.ALL:
+        exits.flatten("", actor=actor, now=now, reason=reason)
+        after = control.current()
+        return Done(position=after.position, switched=after.epoch != before.epoch, changed=(), ids=())
+    rows = _named(scope, target)
+    exits.flatten(target, actor=actor, now=now, reason=reason)
+
+    def pause(row: Workflow) -> None:
+        workflows.set_entries_paused(row.pk, True, actor, now, reason)
+
+    return _each(rows, pause)
 
 
 def start(scope: Scope, target: str, *, actor: audit.Actor, now: datetime, reason: str = "") -> Done:

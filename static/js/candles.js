@@ -1,6 +1,14 @@
 /* The price chart: candles, volume, averages, bands, RSI, marks of trades and decisions. One component everywhere. */
 (() => {
   "use strict";
+  // How many decimals a tick has, written "0.00000001" or "1E-8"; eight when it says nothing.
+  function decimalsOf(tick) {
+    const [digits, exponent] = String(tick).toLowerCase().split("e");
+    if (!(Number(tick) > 0)) return 8;
+    const own = (digits.split(".")[1] || "").replace(/0+$/, "").length;
+    return Math.min(12, Math.max(0, own - Number(exponent || 0)));
+  }
+  window.chartDecimals = decimalsOf;
   const root = document.querySelector("[data-candles]");
   if (!root || !window.LightweightCharts) return;
   const L = window.LightweightCharts;
@@ -17,7 +25,7 @@
   const month = format({ month: "short", year: "2-digit" }), year = format({ year: "numeric" });
   const ticks = [year, month, day, hour, hour];
   const daily = () => data && data.seconds >= 86400;
-  const decimals = (root.dataset.tick.split(".")[1] || "").replace(/0+$/, "").length;
+  const decimals = decimalsOf(root.dataset.tick);
   const number = new Intl.NumberFormat(language, { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
   const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 2, notation: "compact" });
 

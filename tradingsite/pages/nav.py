@@ -49,6 +49,7 @@ def groups(path: str, *, may_audit: bool) -> tuple[Group, ...]:
                 item(_("Positions"), "positions", "wallet"),
                 item(_("Orders"), "orders", "list"),
                 item(_("Trades"), "trades", "swap"),
+                item(_("Risk"), "risk", "shield"),
             ),
         ),
         Group(

@@ -94,13 +94,16 @@ def small(at: datetime) -> World:
     control.start(ACTOR, at, "test")
     workflow = next(row for row in workflows.sync_from_plugins(at) if row.asset_type)
     instruments.sync_universe(at)
+    accounts.ensure_paper_accounts(at, is_demo=True)
     decision = make_decision(workflow, at)
     instrument = Instrument.objects.filter(is_demo=True).order_by("pk")[0]
     alert = alerts.raise_alert(key="feed:stale", code="feed-stale", severity="warning", subject="BTC", now=at)
     owner = make_user("owner", "admin")
+    account = Account.objects.get(asset_type=instrument.asset_type, is_demo=True)
+    order = _order(account, instrument, "small", at)
     token = tokens.issue(user=owner, name="spare", scopes=["read"], actor=ACTOR, now=at).token
     return World(
-        workflow, make_run(workflow, at, decision=decision), decision, instrument, None, alert, token
+        workflow, make_run(workflow, at, decision=decision), decision, instrument, order, alert, token
     )
 
 

@@ -135,6 +135,16 @@ def test_14_what_needs_somebody_is_told_worst_first_with_one_way_on(
     assert all(item.count("<a ") == 1 for item in items)
 
 
+def test_14_a_stop_with_open_positions_leaves_something_to_do(world: Any, page: Any, at: datetime) -> None:
+    control.start(SOMEBODY, at, "test")
+    assert "unattended" not in page("/")
+    control.stop(SOMEBODY, at, "test")
+    html = page("/")
+    found = re.search(r"<li>((?:(?!</li>).)*unattended.*?)</li>", html, re.S)
+    assert found and "Nothing needs you." not in html
+    assert 'href="/control/"' in found[1] and "Pause entries" in found[1]
+
+
 def test_14_with_nothing_to_do_it_says_so(at: datetime, page: Any) -> None:
     assert "Nothing needs you." in page("/")
 

@@ -43,8 +43,11 @@ MATRIX: dict[str, dict[str, str]] = {
     "api/orchestrator/start": ACT,
     "api/orchestrator/status": READ,
     "api/orchestrator/stop": ACT,
-    "api/orders": READ,
+    "api/orders": {"GET": "viewer", "POST": "trader"},
+    "api/orders/<int:pk>/cancel": {"POST": "trader"},
     "api/portfolio": READ,
+    "api/risk": READ,
+    "api/risk/limits/<str:account>": {"GET": "viewer", "PATCH": "trader"},
     "api/positions": READ,
     "api/runs": READ,
     "api/runs/<int:pk>": READ,
@@ -114,11 +117,13 @@ def send(client: Client, method: str, url: str, **more: Any) -> Any:
 def address(route: str, world: api_world.World, spare_token: int) -> str:
     pks = {
         "api/workflows": world.workflow.pk, "api/runs": world.run.pk, "api/decisions": world.decision.pk,
-        "api/alerts": world.alert.pk, "api/tokens": spare_token,
+        "api/orders": world.order.pk, "api/alerts": world.alert.pk, "api/tokens": spare_token,
     }  # fmt: skip
     pk = pks.get(route.split("/<")[0], 1)
     asset_type = world.workflow.asset_type
-    url = fill(route, pk=pk, symbol=world.instrument.symbol, asset_type=asset_type)
+    url = fill(
+        route, pk=pk, symbol=world.instrument.symbol, asset_type=asset_type, account=f"{asset_type}-demo"
+    )
     return url + (f"?instrument={world.instrument.symbol}" if route.rstrip("/").endswith("candles") else "")
 
 
@@ -289,6 +294,7 @@ def test_the_description_covers_every_address_and_method_with_schemas(alice: Any
         path.strip("/")
         .replace("{id}", "<int:pk>")
         .replace("{symbol}", "<str:symbol>")
+        .replace("{account}", "<str:account>")
         .replace("{asset_type}", "<str:asset_type>"): {method.upper() for method in operations}
         for path, operations in described["paths"].items()
     }
@@ -324,7 +330,7 @@ def test_every_resource_answers_as_described(world: Any, alice: Any) -> None:
         answer = operations["get"]["responses"]["200"]["content"]["application/json"]["schema"]
         schema = {**answer, "components": described["components"]}
         route = path.strip("/").replace("{id}", "<int:pk>").replace("{symbol}", "<str:symbol>")
-        route = route.replace("{asset_type}", "<str:asset_type>")
+        route = route.replace("{asset_type}", "<str:asset_type>").replace("{account}", "<str:account>")
         body = client.get(
             address(route, world, ApiToken.objects.get().pk) if route in MATRIX else path
         ).json()

@@ -21,7 +21,7 @@ from tradingsite.foundation import audit, invariants
 from tradingsite.foundation.errors import Refused
 from tradingsite.foundation.models import AuditEvent
 from tradingsite.foundation.testkit import PASSWORD
-from tradingsite.management import demo
+from tradingsite.management import demo, doctor
 from tradingsite.management.bootstrap import bootstrap
 from tradingsite.tests.filled import DECISIONS, TRADES
 
@@ -75,8 +75,36 @@ def test_the_guards_of_the_ledger_act_again_afterwards(demo_and_real: None) -> N
         cursor.execute("DELETE FROM trading_journal WHERE id = %s", [journal.pk])
 
 
+def test_a_start_does_not_bring_back_what_a_person_took_away(demo_and_real: None) -> None:
+    demo.remove(audit.system("test"), NOW, is_running=False)
+    bootstrap(NOW)
+    bootstrap(NOW)
+    assert not Account.objects.filter(is_demo=True).exists()
+    assert not Instrument.objects.filter(is_demo=True).exists()
+
+
+def test_whoever_removes_the_demo_is_told_how_real_prices_come(
+    demo_and_real: None, settings: Any, tmp_path: Path, capsys: Any
+) -> None:
+    settings.VAR_DIR = tmp_path
+    code, document = run(capsys, "--remove", "--confirm", demo.PHRASE)
+    assert code == 0 and "TRADING_FEED" in document["next"]
+    found = {item.name: item for item in doctor.feed(NOW)}
+    assert "TRADING_FEED" in found["feed simulated"].fix and "seed_demo" in found["feed simulated"].fix
+
+
+def test_the_overview_says_that_nothing_trades_without_the_demo(
+    demo_and_real: None, alice: Any, client: Client
+) -> None:
+    client.force_login(alice)
+    assert "TRADING_FEED" not in client.get("/").content.decode()
+    demo.remove(audit.system("test"), NOW, is_running=False)
+    assert "TRADING_FEED" in client.get("/").content.decode()
+
+
 def test_a_demo_can_be_made_again_afterwards(demo_and_real: None) -> None:
     demo.remove(audit.system("test"), NOW, is_running=False)
+    demo.bring_back(audit.system("test"), NOW)
     bootstrap(NOW)
     assert Account.objects.filter(is_demo=True).count() == Account.objects.filter(is_demo=False).count() > 0
 
@@ -87,6 +115,18 @@ def test_with_a_real_feed_no_demo_comes_back(demo_and_real: None, settings: Any)
     bootstrap(NOW)
     assert not Account.objects.filter(is_demo=True).exists()
     assert not Instrument.objects.filter(is_demo=True).exists()
+
+
+def test_a_second_seeding_is_refused_with_the_way_to_begin_anew(
+    demo_and_real: None, settings: Any, tmp_path: Path, capsys: Any
+) -> None:
+    settings.VAR_DIR, settings.TRADING_FEED = tmp_path, "simulated"
+    code, document = run(capsys, "--hours", "1")
+    assert code == 6 and f'--remove --confirm "{demo.PHRASE}"' in document["problem"]["detail"]
+    real = Instrument.objects.filter(is_demo=False).first()
+    Quote.objects.create(instrument=real, last=1.0, at=NOW, received_at=NOW)
+    code, document = run(capsys, "--hours", "1")
+    assert code == 6 and "TRADING_VAR_DIR" in document["problem"]["detail"]
 
 
 def test_decisions_stay_once_a_real_price_was_seen(demo_and_real: None) -> None:

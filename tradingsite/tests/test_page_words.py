@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -176,3 +177,10 @@ def test_the_audit_log_is_for_administrators_as_in_the_api(
         assert 'href="/audit/"' not in text_of(client, "/")
     client.force_login(alice)
     assert client.get(path).status_code == 200 and 'href="/audit/"' in text_of(client, "/")
+
+
+def test_the_tick_of_a_chart_is_written_without_an_exponent(alice: Any, client: Client, ready: None) -> None:
+    row = Instrument.objects.filter(tick_size=Decimal("1E-8")).first()
+    assert row is not None
+    client.force_login(alice)
+    assert 'data-tick="0.00000001"' in text_of(client, f"/instruments/{row.pk}/")

@@ -3,6 +3,7 @@
 from assets.trading.models.account import Account, EquityPoint, Position
 from assets.trading.models.ledger import Journal, JournalLine, LedgerAccount
 from assets.trading.models.order import Fill, Intent, Order, OrderEvent
+from assets.trading.models.risk import Flattening, LimitChange, ProtectionRelease, RiskPoint
 from assets.trading.models.stop import ProtectiveStop
 from assets.trading.models.venue import Discrepancy, VenueKey
 
@@ -11,13 +12,17 @@ __all__ = [
     "Discrepancy",
     "EquityPoint",
     "Fill",
+    "Flattening",
     "Intent",
     "Journal",
     "JournalLine",
     "LedgerAccount",
+    "LimitChange",
     "Order",
     "OrderEvent",
     "Position",
+    "ProtectionRelease",
     "ProtectiveStop",
+    "RiskPoint",
     "VenueKey",
 ]

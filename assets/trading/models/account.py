@@ -36,9 +36,20 @@ class Account(models.Model):
     max_order_notional = ExactDecimalField(default=Decimal(0))  # account currency, 0 = no bound of its own
     max_position_ratio = models.FloatField(default=1.0)  # |position value| / equity per instrument
     max_orders_per_minute = models.PositiveIntegerField(default=30)
+    # Of what follows 0 is no limit; ratios are fractions of equity.
+    max_orders_per_day = models.PositiveIntegerField(default=0)
+    max_correlated_ratio = models.FloatField(default=0.0)
+    max_daily_loss_ratio = models.FloatField(default=0.0)
+    max_drawdown_ratio = models.FloatField(default=0.0)
+    price_band_ratio = models.FloatField(default=0.0)
+    allowed_symbols = models.JSONField(default=list)  # empty: every instrument of the asset type
     is_demo = models.BooleanField(default=False)
     created_at = models.DateTimeField()
     reconciled_at = models.DateTimeField(null=True, blank=True)  # when the venue's books and ours last agreed
+    balances_compared_at = models.DateTimeField(
+        null=True, blank=True
+    )  # they need a quiet moment, orders do not
+    reconcile_pass = models.PositiveIntegerField(default=0)  # number of the pass that began last
 
     class Meta:
         ordering = ("name",)

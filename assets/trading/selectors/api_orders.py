@@ -141,6 +141,11 @@ def _narrowed(
     return found.filter(**{field: value for field, value in named.items() if value})
 
 
+def item_of(pk: int) -> OrderItem:
+    """One order by its id."""
+    return order_item(Order.objects.select_related("intent", "account", "instrument").get(pk=pk))
+
+
 def order_item(row: Order) -> OrderItem:
     """The row of an order read with its intent, account and instrument."""
     intent, account = row.intent, row.account

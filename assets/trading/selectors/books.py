@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -32,6 +32,7 @@ class AccountBook:
     equity: valuation.Equity
     rows: tuple[valuation.PositionRow, ...]
     day_start: Decimal | None
+    account: Account = field(compare=False, repr=False)
 
     @property
     def open_rows(self) -> tuple[valuation.PositionRow, ...]:
@@ -83,7 +84,7 @@ def all_books(now: datetime, asset_type: str = "", known: hub.Known | None = Non
         books.append(
             AccountBook(
                 account.pk, account.name, account.asset_type, account.mode, account.state, account.currency,
-                account.opening_balance, equity, rows, account.day_start,
+                account.opening_balance, equity, rows, account.day_start, account,
             )
         )  # fmt: skip
     return tuple(books)
@@ -135,6 +136,7 @@ def drawn(books: tuple[AccountBook, ...]) -> tuple[str, dict[int, str]]:
 class Totals:
     """Sums over accounts of one currency. Accounts of other currencies are never added in; they are told apart."""
 
+    mode: str
     currency: str
     accounts: int
     equity: Decimal
@@ -169,10 +171,11 @@ def totals(books: tuple[AccountBook, ...]) -> tuple[Totals, ...]:
     for book in books:
         groups[(book.mode, book.currency)].append(book)
     shown = []
-    for (_mode, currency), group in groups.items():
+    for (mode, currency), group in groups.items():
         today = [book.today for book in group if book.today is not None]
         shown.append(
             Totals(
+                mode=mode,
                 currency=currency,
                 accounts=len(group),
                 equity=sum((book.equity.equity for book in group), Decimal(0)),

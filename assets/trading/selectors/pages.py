@@ -13,10 +13,11 @@ from django.utils.translation import gettext as _
 
 from assets.markets.selectors.pages import is_demo_feed
 from assets.trading import reasons as reason_texts
-from assets.trading.models import Account, Fill, Order, Position
+from assets.trading.models import Account, Fill, Flattening, Order, Position
 from assets.trading.selectors.stops import StopRow, open_stops
 from assets.trading.selectors.words import code_words
-from orchestrator.selectors.pages import Page, page_of, pairs
+from orchestrator.selectors.pages import Page, page_of
+from tradingsite.foundation import said
 from tradingsite.foundation.errors import NotFound
 from tradingsite.foundation.money import EXACT, to_decimal
 from tradingsite.foundation.web import pulse, version_of
@@ -59,6 +60,10 @@ class OrderRow:
     def is_bad(self) -> bool:
         return self.status in ("rejected", "unknown")
 
+    @property
+    def can_cancel(self) -> bool:
+        return self.status in ("new", "accepted", "partially_filled", "cancel_pending")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FillRow:
@@ -89,9 +94,12 @@ def _mine() -> Q:
 
 
 def exposure_counts() -> Mapping[str, int]:
-    """Open positions and working orders, for the stop dialog. Two queries."""
-    positions = Position.objects.filter(_mine(), opened_at__isnull=False).count()
-    return {"positions": positions, "orders": Order.objects.filter(_mine(), status__in=ACTIVE).count()}
+    """Open positions, working orders and whether positions are being flattened, for the stop dialog. Three queries."""
+    return {
+        "positions": Position.objects.filter(_mine(), opened_at__isnull=False).count(),
+        "orders": Order.objects.filter(_mine(), status__in=ACTIVE).count(),
+        "flattening": Flattening.objects.filter(status=Flattening.Status.WORKING).count(),
+    }
 
 
 def has_live_account() -> bool:
@@ -191,8 +199,8 @@ class OrderDetail:
 
     row: OrderRow
     reasons: tuple[str, ...]
-    sizing: tuple[tuple[str, str], ...]
-    detail: tuple[tuple[str, str], ...]
+    sizing: tuple[said.Fact, ...]
+    detail: tuple[said.Fact, ...]
     events: tuple[Mapping[str, Any], ...]
     fills: tuple[FillRow, ...]
     sent_at: datetime | None
@@ -209,8 +217,8 @@ def order_detail(pk: int) -> OrderDetail:
     return OrderDetail(
         row=_order(row),
         reasons=reasons,
-        sizing=pairs(row.intent.sizing),
-        detail=pairs(row.status_detail),
+        sizing=said.facts(row.intent.sizing),
+        detail=said.facts(row.status_detail),
         events=tuple(row.events.order_by("at", "pk").values("event", "from_status", "to_status", "at")),
         fills=tuple(_fill(fill) for fill in row.fills.select_related("instrument", "account")),
         sent_at=row.sent_at,

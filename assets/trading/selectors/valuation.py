@@ -53,6 +53,11 @@ class PositionRow:
     opened_at: datetime | None
     stale: bool
 
+    @property
+    def closing(self) -> str:
+        """The quantity that closes it, as a form wants it."""
+        return f"{abs(self.quantity):f}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Equity:

@@ -50,6 +50,11 @@ def _ensure(spec: registry.AccountSpec, is_demo: bool, now: datetime) -> Account
                 "max_order_notional": spec.max_order_notional,
                 "max_position_ratio": spec.max_position_ratio,
                 "max_orders_per_minute": spec.max_orders_per_minute,
+                "max_orders_per_day": spec.max_orders_per_day,
+                "max_correlated_ratio": spec.max_correlated_ratio,
+                "max_daily_loss_ratio": spec.max_daily_loss_ratio,
+                "max_drawdown_ratio": spec.max_drawdown_ratio,
+                "price_band_ratio": spec.price_band_ratio,
                 "created_at": now,
             },
         )

@@ -14,9 +14,13 @@ from assets.trading.models import (
     Journal,
     JournalLine,
     LedgerAccount,
+    LimitChange,
     Order,
     OrderEvent,
     Position,
+    ProtectionRelease,
+    ProtectiveStop,
+    RiskPoint,
 )
 from tradingsite.foundation import counting
 from tradingsite.foundation.triggers import lifted
@@ -38,6 +42,10 @@ def _rows() -> list[tuple[str, QuerySet[Any]]]:
         ("journal_lines", JournalLine.objects.filter(journal__account__in=demo)),
         ("journals", Journal.objects.filter(account__in=demo)),
         ("ledger_accounts", LedgerAccount.objects.filter(account__in=demo)),
+        ("stops", ProtectiveStop.objects.filter(position__account__in=demo)),
+        ("limit_changes", LimitChange.objects.filter(account__in=demo)),
+        ("protection_releases", ProtectionRelease.objects.filter(account__in=demo)),
+        ("risk_points", RiskPoint.objects.filter(account__in=demo)),
         ("positions", Position.objects.filter(account__in=demo)),
         ("equity_points", EquityPoint.objects.filter(account__in=demo)),
         ("accounts", Account.objects.filter(is_demo=True)),

@@ -12,14 +12,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from django.conf import settings
+
 from assets.markets import calendars, hub, timeframes
 from assets.markets.models import Instrument
 from assets.trading import agreement, conf
+from assets.trading.brokers import venue_keys
 from assets.trading.market import rules_of
 from assets.trading.models import Account, Order
 from assets.trading.selectors import valuation
-from assets.trading.services import accounts, gate, orders, sizing
+from assets.trading.services import accounts, gate, orders, risk_facts, sizing
 from assets.trading.services.intents import Draft, Sight, commit, sight
+from assets.trading.services.risk_facts import STOP_SLUG
 from assets.trading.states import IN_DOUBT, OPEN
 from assets.trading.targets import Target
 from orchestrator.plugins import RunContext
@@ -29,8 +33,6 @@ from tradingsite.foundation.crash import crash_here
 from tradingsite.foundation.errors import Conflict, Unavailable
 
 ZERO = Decimal(0)
-STOP_SLUG = "protective-stop"
-"""Stands where a workflow's slug stands when a stop closes a position: no run is behind it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +50,7 @@ class ExecutionReport:
 
 
 @dataclass(kw_only=True, slots=True)
-class _Pass:
+class Pass:
     """One call of `execute_targets`."""
 
     ctx: RunContext
@@ -81,19 +83,19 @@ def execute_targets(
     symbol is named twice, and what `ctx.guard` raises when the run was superseded.
     """
     instruments = _instruments(account, targets)
-    work = _start(ctx, account, list(instruments.values()), now)
+    work = begin(ctx, account, list(instruments.values()), now)
     pairs = [(target, instruments[target.symbol]) for target in targets]
     pairs = [pair for pair in pairs if not _leaves_to_the_stop(pair[1], work)]
     for target, instrument in pairs:
         _make_room(target, instrument, work)
-    _gate_all(_ordered(pairs, work), work)
+    gate_all(_ordered(pairs, work), work)
     if not work.drafts:
         return ExecutionReport(ignored=work.ignored)
 
     def again() -> list[Draft]:
         nonlocal work
-        work = _start(ctx, account, list(instruments.values()), now)
-        _gate_all(_ordered(pairs, work), work)
+        work = begin(ctx, account, list(instruments.values()), now)
+        gate_all(_ordered(pairs, work), work)
         return work.drafts
 
     crash_here("before_intent")
@@ -101,10 +103,10 @@ def execute_targets(
     crash_here("after_intent")
     if any(draft.denial and draft.denial.code == "order_rate" for draft in work.drafts):
         _trip_breaker(work)
-    return _send_all(made, work)
+    return send_all(made, work)
 
 
-def _leaves_to_the_stop(instrument: Instrument, work: _Pass) -> bool:
+def _leaves_to_the_stop(instrument: Instrument, work: Pass) -> bool:
     """A position whose stop was hit is being closed: no strategy takes that back, or opens anew behind it."""
     if work.ctx.slug == STOP_SLUG or instrument.pk not in work.exiting:
         return False
@@ -122,7 +124,7 @@ def _instruments(account: Account, targets: Sequence[Target]) -> dict[str, Instr
     return found
 
 
-def _start(ctx: RunContext, account: Account, instruments: list[Instrument], now: datetime) -> _Pass:
+def begin(ctx: RunContext, account: Account, instruments: list[Instrument], now: datetime) -> Pass:
     # Before anything else: what comes later than this is noticed when the intents are committed.
     seen = sight(account.pk)
     # Fresh: a person may have halted it since the run began.
@@ -135,7 +137,7 @@ def _start(ctx: RunContext, account: Account, instruments: list[Instrument], now
         pending[order.instrument_id] = pending.get(order.instrument_id, ZERO) + _rest(order)
     standing = _standing(ctx, account, book, now)
     standing.exposure = _exposure(book, open_orders)
-    return _Pass(
+    return Pass(
         ctx=ctx, account=account, now=now, seen=seen, book=book, standing=standing,
         pending=pending, in_doubt={o.instrument_id for o in open_orders if o.status in IN_DOUBT},
         open_orders=open_orders, exiting=_exiting(account.pk),
@@ -177,8 +179,17 @@ def _standing(ctx: RunContext, account: Account, book: valuation.Book, now: date
             max_order_notional=account.max_order_notional,
             max_position_ratio=Decimal(repr(account.max_position_ratio)),
             max_orders_per_minute=account.max_orders_per_minute,
+            max_orders_per_day=account.max_orders_per_day,
+            max_correlated_ratio=Decimal(repr(account.max_correlated_ratio)),
+            max_total_ratio=settings.MAX_TOTAL_EXPOSURE,
+            max_daily_loss_ratio=Decimal(repr(account.max_daily_loss_ratio)),
+            max_drawdown_ratio=Decimal(repr(account.max_drawdown_ratio)),
+            price_band_ratio=Decimal(repr(account.price_band_ratio)),
+            allowed_symbols=frozenset(account.allowed_symbols),
         ),
         live_allowed=agreement.is_allowed(account.broker, account.mode),
+        key_allowed=account.broker == agreement.PAPER
+        or agreement.is_key_allowed(venue_keys.permissions(account)),
         books_agree=agreement.is_current(account.broker, account.reconciled_at, now),
         orders_last_minute=0,  # counted when there is something to pass
     )
@@ -200,7 +211,7 @@ def _exposure(book: valuation.Book, open_orders: list[Order]) -> dict[int, Decim
     return exposure
 
 
-def _situation(instrument: Instrument, work: _Pass) -> sizing.Situation | None:
+def situation_of(instrument: Instrument, work: Pass) -> sizing.Situation | None:
     look = work.book.looks[instrument.pk]
     if look.price is None:
         return None
@@ -214,9 +225,9 @@ def _situation(instrument: Instrument, work: _Pass) -> sizing.Situation | None:
     )
 
 
-def _make_room(target: Target, instrument: Instrument, work: _Pass) -> None:
+def _make_room(target: Target, instrument: Instrument, work: Pass) -> None:
     """Take back working entries the target no longer wants, so that nothing opens behind an exit's back."""
-    situation = _situation(instrument, work)
+    situation = situation_of(instrument, work)
     if situation is None or not situation.pending:
         return
     legs = sizing.size(target, situation)
@@ -236,11 +247,11 @@ def _make_room(target: Target, instrument: Instrument, work: _Pass) -> None:
             work.pending[instrument.pk] -= _rest(order)
 
 
-def _ordered(pairs: list[tuple[Target, Instrument]], work: _Pass) -> list[Draft]:
+def _ordered(pairs: list[tuple[Target, Instrument]], work: Pass) -> list[Draft]:
     """All legs, those that reduce first, then entries by urgency. Each exit frees room for an entry."""
     drafts: list[Draft] = []
     for target, instrument in pairs:
-        situation = _situation(instrument, work)
+        situation = situation_of(instrument, work)
         if situation is None:
             drafts.append(Draft.unpriced(target, instrument))
             continue
@@ -253,22 +264,23 @@ def _ordered(pairs: list[tuple[Target, Instrument]], work: _Pass) -> list[Draft]
             work.ignore("order_working")
             continue
         drafts += [
-            Draft.of(target, instrument, leg, seq, situation.price, _valid_until(instrument, work.now))
+            Draft.of(target, instrument, leg, seq, situation.price, valid_until(instrument, work.now))
             for seq, leg in enumerate(legs)
         ]
     return sorted(drafts, key=lambda draft: (not draft.reduces, -draft.target.urgency))
 
 
-def _gate_all(drafts: list[Draft], work: _Pass) -> None:
+def gate_all(drafts: list[Draft], work: Pass) -> None:
     """Pass every draft through the gate once, in order, each approval counted before the next."""
     if not drafts:
         return
     recent = Order.objects.filter(account=work.account, created_at__gt=work.now - conf.LIMITS_WINDOW)
     work.standing.orders_last_minute = recent.exclude(status=Order.Status.DENIED).count()
+    know_losses(work, [draft.instrument for draft in drafts if draft.priced and not draft.reduces])
     for draft in drafts:
         pk = draft.instrument.pk
         if draft.priced:
-            proposal = _proposal(draft, work)
+            proposal = proposal_of(draft, work)
             draft.denial = gate.check(proposal, work.standing, work.book.looks[pk])
             if draft.denial is None:
                 work.standing.approve(proposal)
@@ -276,7 +288,13 @@ def _gate_all(drafts: list[Draft], work: _Pass) -> None:
         work.drafts.append(draft)
 
 
-def _proposal(draft: Draft, work: _Pass) -> gate.Proposal:
+def know_losses(work: Pass, wanted: list[Instrument]) -> None:
+    """What the gate must know of the account before anything of `wanted` is entered; exits need none of it."""
+    if wanted:
+        risk_facts.add(work.standing, work.account, wanted, work.book, work.now)
+
+
+def proposal_of(draft: Draft, work: Pass) -> gate.Proposal:
     instrument = draft.instrument
     return gate.Proposal(
         instrument_id=instrument.pk, symbol=instrument.symbol, side=draft.side, quantity=draft.quantity,
@@ -286,7 +304,7 @@ def _proposal(draft: Draft, work: _Pass) -> gate.Proposal:
     )  # fmt: skip
 
 
-def _trip_breaker(work: _Pass) -> None:
+def _trip_breaker(work: Pass) -> None:
     """More orders than a sane strategy sends: halt the account until a person has looked."""
     actor = audit.system("order rate breaker")
     try:
@@ -300,7 +318,7 @@ def _trip_breaker(work: _Pass) -> None:
     )  # fmt: skip
 
 
-def _valid_until(instrument: Instrument, now: datetime) -> datetime:
+def valid_until(instrument: Instrument, now: datetime) -> datetime:
     """Three bars of open market, at least five minutes; what is left at the close continues at the next
     opening.
     """
@@ -314,7 +332,7 @@ def _valid_until(instrument: Instrument, now: datetime) -> datetime:
     return max(now + life, (opening or close) + life)
 
 
-def _send_all(made: list[tuple[Draft, Order]], work: _Pass) -> ExecutionReport:
+def send_all(made: list[tuple[Draft, Order]], work: Pass) -> ExecutionReport:
     sent = 0
     denied: dict[str, int] = {}
     expired: dict[str, int] = {}

@@ -6,6 +6,7 @@ What reduces risk passes while entries are paused and is not held back by size l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -55,20 +56,40 @@ class Proposal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """Standing limits of an account. Money in the account's currency; 0 of `max_order_notional` is none."""
+    """Standing limits of an account. Money in the account's currency, ratios are fractions of equity; 0 is none.
+
+    `price_band_ratio`: how much worse than the newest price an order may be priced. `allowed_symbols`: empty is all.
+    """
 
     allows_short: bool
     max_leverage: Decimal
     max_order_notional: Decimal
     max_position_ratio: Decimal
     max_orders_per_minute: int
+    max_orders_per_day: int = 0
+    max_correlated_ratio: Decimal = ZERO
+    max_total_ratio: Decimal = ZERO  # of all accounts of the same mode together
+    max_daily_loss_ratio: Decimal = ZERO
+    max_drawdown_ratio: Decimal = ZERO
+    price_band_ratio: Decimal = ZERO
+    allowed_symbols: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Others:
+    """The other accounts of the same mode, converted to this account's currency."""
+
+    equity: Decimal = ZERO
+    exposure: Decimal = ZERO
 
 
 @dataclass(kw_only=True, slots=True)
 class Standing:
     """The account as it is, moved on by `approve` while one batch passes.
 
-    `exposure` is |value| per instrument in the account's currency, working orders included as if filled.
+    `exposure` is |value| per instrument in the account's currency, working orders included as if filled. `day_gain` is
+    profit since the start of the UTC day over the equity then, None when unknown. `alike` names, per instrument, those
+    that move with it (or against it: a hedge counts as exposure too). `locks`: (kind, until) by instrument id, 0: all.
     """
 
     account_state: str
@@ -78,12 +99,20 @@ class Standing:
     limits: Limits
     orders_last_minute: int
     live_allowed: bool = True  # for an account at a venue: real money was switched on
+    key_allowed: bool = True  # it cannot withdraw money
     books_agree: bool = True  # with the venue's, as far as there is one
     exposure: dict[int, Decimal] = field(default_factory=dict)
+    orders_today: int = 0
+    day_gain: Decimal | None = None
+    drawdown: Decimal = ZERO
+    others: Others = Others()
+    alike: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    locks: Mapping[int, tuple[str, str]] = field(default_factory=dict)
 
     def approve(self, proposal: Proposal) -> None:
         """Count an approved order."""
         self.orders_last_minute += 1
+        self.orders_today += 1
         if proposal.rate is not None:
             self.exposure[proposal.instrument_id] = _exposure_after(proposal)
 
@@ -94,9 +123,31 @@ def check(proposal: Proposal, standing: Standing, look: Look) -> Denial | None:
         _switches(proposal, standing)
         or _market(look)
         or _filters(proposal)
+        or _band(proposal, standing, look)
         # The breaker stops what adds risk; a rebalance with many sales must never lock positions in.
-        or (None if proposal.reduces else _rate(standing) or _entry(proposal, standing))
+        or (
+            None
+            if proposal.reduces
+            else _rate(standing) or _losses(proposal, standing) or _entry(proposal, standing)
+        )
     )
+
+
+def review(proposal: Proposal, standing: Standing, look: Look) -> tuple[tuple[str, Denial | None], ...]:
+    """Every group of rules with its verdict, for a person who wants to see all of them before an order."""
+    groups = [
+        ("switch", _switches(proposal, standing)),
+        ("market", _market(look)),
+        ("filters", _filters(proposal)),
+        ("band", _band(proposal, standing, look)),
+    ]
+    if not proposal.reduces:
+        groups += [
+            ("rate", _rate(standing)),
+            ("losses", _losses(proposal, standing)),
+            ("exposure", _entry(proposal, standing)),
+        ]
+    return tuple(groups)
 
 
 def _switches(proposal: Proposal, standing: Standing) -> Denial | None:
@@ -106,6 +157,8 @@ def _switches(proposal: Proposal, standing: Standing) -> Denial | None:
         return Denial(code="account_halted")
     if not standing.live_allowed:
         return Denial(code="live_not_allowed")
+    if not standing.key_allowed:
+        return Denial(code="key_can_withdraw")
     if not standing.books_agree:
         return Denial(code="not_reconciled")
     if proposal.reduces:
@@ -145,6 +198,38 @@ def _rate(standing: Standing) -> Denial | None:
     return None
 
 
+def _band(proposal: Proposal, standing: Standing, look: Look) -> Denial | None:
+    """No order far beyond the market: a typing error, a wrong tick or an old decision."""
+    band, last = standing.limits.price_band_ratio, look.price
+    if not band or last is None:
+        return None
+    worse = proposal.price / last - 1 if proposal.side == "buy" else 1 - proposal.price / last
+    return Denial(code="price_band", limit=str(band), value=_four(worse)) if worse > band else None
+
+
+def _losses(proposal: Proposal, standing: Standing) -> Denial | None:
+    """What has been lost, and what a protection or a person has closed."""
+    limits = standing.limits
+    if limits.allowed_symbols and proposal.symbol not in limits.allowed_symbols:
+        return Denial(
+            code="not_allowed", limit=", ".join(sorted(limits.allowed_symbols))[:80], value=proposal.symbol
+        )
+    lock = standing.locks.get(0) or standing.locks.get(proposal.instrument_id)
+    if lock is not None:
+        return Denial(code=f"lock_{lock[0]}", limit=lock[1])
+    if limits.max_orders_per_day and standing.orders_today >= limits.max_orders_per_day:
+        return Denial(
+            code="orders_per_day", limit=str(limits.max_orders_per_day), value=str(standing.orders_today + 1)
+        )
+    loss = None if standing.day_gain is None else -standing.day_gain
+    if limits.max_daily_loss_ratio and (loss is None or loss >= limits.max_daily_loss_ratio):
+        value = "" if loss is None else _four(loss)
+        return Denial(code="daily_loss", limit=str(limits.max_daily_loss_ratio), value=value)
+    if limits.max_drawdown_ratio and standing.drawdown >= limits.max_drawdown_ratio:
+        return Denial(code="drawdown", limit=str(limits.max_drawdown_ratio), value=_four(standing.drawdown))
+    return None
+
+
 def _entry(proposal: Proposal, standing: Standing) -> Denial | None:
     limits, rate, equity = standing.limits, proposal.rate, standing.equity
     after = proposal.held + proposal.pending + proposal.signed
@@ -167,6 +252,27 @@ def _entry(proposal: Proposal, standing: Standing) -> Denial | None:
     )
     if gross > limits.max_leverage * equity:
         return Denial(code="buying_power", limit=_two(limits.max_leverage * equity), value=_two(gross))
+    return _crowd(proposal, standing, exposure) or _total(standing, gross)
+
+
+def _crowd(proposal: Proposal, standing: Standing, exposure: Decimal) -> Denial | None:
+    """Many names, one bet: what moves together is limited together."""
+    limit = standing.limits.max_correlated_ratio
+    if not limit:
+        return None
+    alike = standing.alike.get(proposal.instrument_id, frozenset())
+    crowd = exposure + sum((standing.exposure.get(pk, ZERO) for pk in alike), start=ZERO)
+    if crowd > limit * standing.equity:
+        return Denial(code="correlated_exposure", limit=str(limit), value=_four(crowd / standing.equity))
+    return None
+
+
+def _total(standing: Standing, gross: Decimal) -> Denial | None:
+    limit = standing.limits.max_total_ratio
+    equity = standing.equity + standing.others.equity
+    total = gross + standing.others.exposure
+    if limit and total > limit * equity:
+        return Denial(code="total_exposure", limit=str(limit), value=_four(total / equity))
     return None
 
 
@@ -174,6 +280,10 @@ def _exposure_after(proposal: Proposal) -> Decimal:
     """|value| on the instrument once this and all working orders are filled, in the account's currency."""
     assert proposal.rate is not None
     return abs(proposal.held + proposal.pending + proposal.signed) * proposal.price * proposal.rate
+
+
+def _four(value: Decimal) -> str:
+    return str(value.quantize(Decimal("0.0001")))
 
 
 def _two(value: Decimal) -> str:

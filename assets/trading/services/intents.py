@@ -104,12 +104,14 @@ def commit(
     drafts: list[Draft],
     seen: Sight,
     again: Callable[[], list[Draft]],
+    key_of: Callable[[Draft], str] | None = None,
 ) -> list[tuple[Draft, Order]]:
     """Write intents and orders in one transaction; those whose key exists are left out (somebody else's or an
     earlier try).
 
     The account is locked. When it is not any more as `seen` by whoever made the drafts, `again` makes them anew
     inside the transaction: of two workflows that passed the gate at once the second is judged after the first.
+    `key_of` names the intents of a person; those of a run are named after it.
     """
     # A run decides for an instant and acts a little later: the order's age counts from its commit.
     now = max(now, clock.now())
@@ -120,7 +122,8 @@ def commit(
             with transaction.atomic():
                 valid = drafts if sight(account.pk, lock=True) == seen else again()
                 # Without a run row (a command acts by hand) the instant of the decision is the slot.
-                keyed = {intent_key(ctx.slug, slot_at or ctx.now, draft): draft for draft in valid}
+                name = key_of or (lambda draft: intent_key(ctx.slug, slot_at or ctx.now, draft))
+                keyed = {name(draft): draft for draft in valid}
                 return _write(ctx, run_id, account, now, keyed)
         except IntegrityError:
             # Another process wrote the same keys at this instant; look again and keep only what is new.

@@ -7,17 +7,23 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.db import DatabaseError, InterfaceError, transaction
-from django.db.models import QuerySet
+from django.db import transaction
 
 from assets.trading import agreement, brokers, conf
-from assets.trading.brokers.base import Accepted, OrderRequest, Rejected, Unknown
+from assets.trading.brokers.base import (
+    SEND_WITHIN,
+    Accepted,
+    Broker,
+    OrderRequest,
+    PreparingBroker,
+    Rejected,
+    Unknown,
+)
 from assets.trading.market import Look, look, rules_of
 from assets.trading.models import Account, Order, OrderEvent
 from assets.trading.states import IN_DOUBT, ORDER, WORKING
-from orchestrator.models import Workflow
 from orchestrator.services import control
-from tradingsite.foundation import audit, clock, transitions
+from tradingsite.foundation import alerts, audit, clock, transitions
 from tradingsite.foundation.audit import Actor
 from tradingsite.foundation.crash import crash_here
 from tradingsite.foundation.errors import ConcurrentChange, Conflict, DomainError, NotFound, Unavailable
@@ -42,8 +48,9 @@ def send_order(
     transaction.
 
     Right before the call the switch, the guard (run epoch), the account, the order's age and the age of the
-    data are read again; what refuses ends the order as expired with a code. An order that is not new any more
-    is returned as it is. `order` and `seen` spare a caller that has just read them a second read. Raises what
+    data are read again; what refuses ends the order as expired with a code. What may take long (key, budget, client)
+    is done before the claim; what is late after it is refused by the venue, or withdrawn. An order that is not new any
+    more is returned as it is. `order` and `seen` spare a caller that has just read them a second read. Raises what
     `guard` raises, after closing the order.
     """
     order = order or _get(order_id)
@@ -54,25 +61,59 @@ def send_order(
     if refusal:
         return _apply(order, "expire", code=refusal)
     _ask_guard(order, guard, "expire")
+    broker = _ready(order)
+    if isinstance(broker, Rejected):
+        return _apply(order, "expire", code=broker.code, detail={"message": broker.message})
+    sent_at, send_before = clock.now(), clock.monotonic() + SEND_WITHIN.total_seconds()
     try:
-        order = _apply(order, "send", sent_at=clock.now())
+        order = _apply(order, "send", sent_at=sent_at)
     except ConcurrentChange:
         # Another process was faster; its answer counts.
         return _get(order_id)
     if clock.monotonic() - checked_at > _RECHECK_AFTER_S:
-        # This process was slow or asleep since the check. Nothing has left it yet, so it may still say no.
-        current = _get(order.pk)
-        if current.status != Order.Status.SENDING:
-            # Recovery gave up on it meanwhile.
-            return current
-        refusal = _refusal(order, None, clock.now())
-        if refusal:
-            return _apply(order, "withdraw", code=refusal)
-        _ask_guard(order, guard, "withdraw")
+        ended = _recheck(order, guard)
+        if ended is not None:
+            return ended
     crash_here("before_post")
-    outcome = _place(order)
+    request = _request(order, sent_at, send_before)
+    if request.is_late():
+        return _withdraw(order, "too_late")
+    outcome = _place(broker, request)
     crash_here("after_post")
     return _record(order, outcome)
+
+
+def _ready(order: Order) -> Broker | Rejected:
+    """The broker with key, budget and client at hand, or why nothing can be sent to it."""
+    try:
+        broker = brokers.get(order.account)
+        refusal = broker.prepare() if isinstance(broker, PreparingBroker) else None
+    except DomainError as e:
+        return Rejected(code=e.code, message=e.message)
+    return broker if refusal is None else refusal
+
+
+def _recheck(order: Order, guard: Guarding) -> Order | None:
+    """This process was slow or asleep since the check. Nothing has left it yet, so it may still say no: then the order
+    as it ended.
+    """
+    current = _get(order.pk)
+    if current.status != Order.Status.SENDING:
+        # Recovery gave up on it meanwhile.
+        return current
+    refusal = _refusal(order, None, clock.now())
+    if refusal:
+        return _withdraw(order, refusal)
+    _ask_guard(order, guard, "withdraw")
+    return None
+
+
+def _withdraw(order: Order, code: str) -> Order:
+    try:
+        return _apply(order, "withdraw", code=code)
+    except ConcurrentChange:
+        # Recovery gave up on it in this moment.
+        return _get(order.pk)
 
 
 def _get(order_id: int) -> Order:
@@ -107,22 +148,30 @@ def _refusal(order: Order, seen: Look | None, now: datetime) -> str:
         return "stopped"
     if not order.intent.reduces and not _may_enter(order, state):
         return "entries_paused"
-    # Fresh from the database: somebody may have halted the account since the gate.
-    rows = Account.objects.filter(pk=order.account_id).values_list("state", "broker", "mode", "reconciled_at")
-    account_state, broker, mode, reconciled_at = rows[0]
-    if not agreement.is_allowed(broker, mode):
-        return "live_not_allowed"
-    if account_state == Account.State.HALTED:
-        return "account_halted"
-    if not agreement.is_current(broker, reconciled_at, at):
-        return "not_reconciled"
-    if account_state != Account.State.ACTIVE and not order.intent.reduces:
-        return "account_reducing"
+    refusal = _account_refusal(order, at)
+    if refusal:
+        return refusal
     # The last of a long batch is sent some time after the look: prices have aged, the market may have closed.
     view = seen if seen is not None and at - now <= conf.LOOK_MAX_AGE else look(order.instrument, at)
     if not view.is_open:
         return "market_closed"
     return "" if view.usable else "data_stale"
+
+
+def _account_refusal(order: Order, at: datetime) -> str:
+    """Fresh from the database: somebody may have halted the account since the gate."""
+    names = ("state", "broker", "mode", "reconciled_at", "venue_key__permissions")
+    rows = Account.objects.filter(pk=order.account_id).values_list(*names)
+    account_state, broker, mode, reconciled_at, permissions = rows[0]
+    if not agreement.is_allowed(broker, mode):
+        return "live_not_allowed"
+    if not agreement.is_key_allowed(permissions):
+        return "key_can_withdraw"
+    if account_state == Account.State.HALTED:
+        return "account_halted"
+    if not agreement.is_current(broker, reconciled_at, at):
+        return "not_reconciled"
+    return "account_reducing" if account_state != Account.State.ACTIVE and not order.intent.reduces else ""
 
 
 def _may_enter(order: Order, state: control.ControlState) -> bool:
@@ -133,8 +182,8 @@ def _may_enter(order: Order, state: control.ControlState) -> bool:
     return run is None or control.workflow_may_enter(run.workflow_id)
 
 
-def _place(order: Order) -> Accepted | Rejected | Unknown:
-    request = OrderRequest(
+def _request(order: Order, sent_at: datetime, send_before: float) -> OrderRequest:
+    return OrderRequest(
         client_id=order.client_id,
         symbol=order.instrument.symbol,
         side=order.side,
@@ -143,18 +192,23 @@ def _place(order: Order) -> Accepted | Rejected | Unknown:
         reduces=order.intent.reduces,
         valid_until=order.intent.valid_until,
         rules=rules_of(order.instrument),
+        sent_at=sent_at,
+        send_before=send_before,
     )
+
+
+def _place(broker: Broker, request: OrderRequest) -> Accepted | Rejected | Unknown:
     try:
-        return brokers.get(order.account).place(request)
+        return broker.place(request)
     except Exception as e:
         # Whatever went wrong after the call began, the order may be live: it is recorded as unknown.
-        logger.exception("placing order %s ended without an answer", order.client_id)
+        logger.exception("placing order %s ended without an answer", request.client_id)
         return Unknown(reason=f"{type(e).__name__}: {e}"[:200])
 
 
 def _record(order: Order, outcome: Accepted | Rejected | Unknown) -> Order:
     """Write the venue's answer. A fill that overtook the answer has moved the order already; then that
-    stands.
+    stands. An order that has ended here and was accepted there is told and taken back.
     """
     try:
         if isinstance(outcome, Accepted):
@@ -163,7 +217,32 @@ def _record(order: Order, outcome: Accepted | Rejected | Unknown) -> Order:
             return _apply(order, "reject", code=outcome.code, detail={"message": outcome.message})
         return _apply(order, "lose", code="no_answer", detail={"message": outcome.reason})
     except ConcurrentChange:
-        return _get(order.pk)
+        current = _get(order.pk)
+    if not isinstance(outcome, Accepted) or current.venue_id == outcome.venue_id:
+        return current
+    if not ORDER.allows(current.status, "reappear"):
+        return current
+    return finish_cancel(reappear(current, venue_id=outcome.venue_id, accepted_at=outcome.at))
+
+
+def reappear(order: Order, *, venue_id: str, accepted_at: datetime) -> Order:
+    """An order that has ended here lives at its venue: told, and pending until it is taken back and what it did is
+    booked. Somebody decided anew meanwhile, so it must not go on. Raises ConcurrentChange, IllegalTransition.
+    """
+    before = order.status
+    with transaction.atomic():
+        order = _apply(
+            order, "reappear", code="came_back", venue_id=venue_id, accepted_at=accepted_at, finished_at=None
+        )
+        audit.record(
+            action="order.cancel", actor=audit.system("recovery"), object_type="order", object_id=str(order.pk),
+            before={"status": before}, after={"status": order.status}, reason="it lives at the venue, it had ended here",
+        )  # fmt: skip
+        alerts.raise_alert(
+            key=f"order-came-back:{order.pk}", code="order-came-back", severity="critical", now=clock.now(),
+            subject=order.instrument.symbol, params={"order": order.client_id, "was": str(before)},
+        )  # fmt: skip
+    return order
 
 
 _ENDS = frozenset({"deny", "reject", "expire", "withdraw", "cancel"})
@@ -202,17 +281,20 @@ def cancel(order_id: int, *, actor: Actor, now: datetime, reason: str = "") -> O
     Returns it cancelled, or cancel_pending when the venue answers later. Raises Conflict while it is in doubt
     and IllegalTransition when it has ended.
     """
+    order = request_cancel(order_id, actor=actor, reason=reason)
+    return order if order.status == Order.Status.CANCELLED else finish_cancel(order)
+
+
+def request_cancel(order_id: int, *, actor: Actor, reason: str = "") -> Order:
+    """What we do ourselves, and who wanted it: both are written, or neither. No venue is asked; see `finish_cancel`.
+
+    Raises as `cancel` does.
+    """
     order = _get(order_id)
     if order.status in IN_DOUBT:
         raise Conflict(
             "It is not known yet whether the venue has this order; recovery is asking.", code="order-in-doubt"
         )
-    order = _take_back(order, actor, reason)
-    return order if order.status == Order.Status.CANCELLED else finish_cancel(order)
-
-
-def _take_back(order: Order, actor: Actor, reason: str) -> Order:
-    """What we do ourselves, and who wanted it: both are written, or neither."""
     before = order.status
     note = {"actor": actor.name, "reason": reason}
     with transaction.atomic():
@@ -228,62 +310,29 @@ def _take_back(order: Order, actor: Actor, reason: str) -> Order:
 
 
 def finish_cancel(order: Order) -> Order:
-    """Ask the venue for a pending cancel; what it does not confirm stays pending for recovery."""
+    """Ask the venue for a pending cancel; what it does not confirm stays pending for recovery.
+
+    At a venue with a book of its own the order ends only after its trades were told: what filled before the cancel is
+    booked, or it would be lost.
+    """
+    from assets.trading.services import adoption
+
     try:
-        done = brokers.get(order.account).cancel(order.client_id)
-    except Unavailable:
-        done = False
-    if not done:
-        return order
-    try:
-        return _apply(order, "cancel", code="cancelled")
+        broker = brokers.get(order.account)
+        done = broker.cancel(order.client_id)
+        if not broker.capabilities.own_book:
+            found = broker.fetch_order(order.client_id)
+            if found is not None:
+                adoption.catch_up(order, found)
+            return _get(order.pk)
+        return _apply(order, "cancel", code="cancelled") if done else order
     except ConcurrentChange:
         # It was filled in between, which is legal.
         return _get(order.pk)
-
-
-def cancel_entries(*, actor: Actor, now: datetime, reason: str = "", account_id: int | None = None) -> int:
-    """Cancel every own order that could still open risk (kill switch). Returns how many were asked for."""
-    rows = _entries() if account_id is None else _entries().filter(account_id=account_id)
-    return _cancel_all(rows, actor=actor, now=now, reason=reason)
-
-
-def keep_the_stop(now: datetime) -> int:
-    """After a stop, or the halt of an account or workflow, what still rests must not open risk; exits stay.
-
-    Returns how many cancels were asked for. It looks at how things stand, not at what changed: call it every second,
-    from as many processes as there are. Raises Unavailable when the switch cannot be read.
-    """
-    if not control.current().orders_allowed:
-        return cancel_entries(actor=audit.system("kill switch"), now=now, reason="stopped")
-    actor = audit.system("halt")
-    accounts = _entries().filter(account__state=Account.State.HALTED)
-    count = _cancel_all(accounts, actor=actor, now=now, reason="account halted")
-    halted = Workflow.objects.filter(status__in=(Workflow.Status.HALTED, Workflow.Status.ARCHIVED))
-    of_halted = _entries().filter(intent__workflow_slug__in=halted.values("slug"))
-    return count + _cancel_all(of_halted, actor=actor, now=now, reason="workflow halted")
-
-
-def _entries() -> QuerySet[Order]:
-    return Order.objects.filter(status__in=("new", "accepted", "partially_filled"), intent__reduces=False)
-
-
-def _cancel_all(rows: QuerySet[Order], *, actor: Actor, now: datetime, reason: str) -> int:
-    count, failure = 0, None
-    for pk in list(rows.values_list("pk", flat=True)):
-        try:
-            cancel(pk, actor=actor, now=now, reason=reason)
-            count += 1
-        except Conflict:
-            # It ended or moved meanwhile.
-            continue
-        except (DatabaseError, InterfaceError):
-            raise
-        except Exception as e:  # noqa: BLE001 - one order nobody can cancel must not shield the others; raised below
-            failure = failure or e
-    if failure is not None:
-        raise failure
-    return count
+    except DomainError as e:
+        # No answer, or nobody to ask (no key): it stays pending, and shields no other order.
+        logger.info("order %s stays pending: %s", order.client_id, e)
+        return _get(order.pk)
 
 
 def expire(order: Order, code: str) -> Order:
@@ -308,12 +357,12 @@ def current(order: Order) -> Order:
 
 
 def settle(order: Order, event: str, *, code: str = "", **updates: Any) -> Order:
-    """Write what a venue was found to know about an order (recovery only); a cancel nobody here asked for is audited.
+    """Write what a venue was found to know about an order; a cancel nobody here asked for is audited.
     Raises ConcurrentChange.
     """
     with transaction.atomic():
         after = _apply(order, event, code=code, **updates)
-        if event == "cancel":
+        if event == "cancel" and order.status != Order.Status.CANCEL_PENDING:
             audit.record(
                 action="order.cancelled_at_venue", actor=audit.system("recovery"), object_type="order",
                 object_id=str(order.pk), before={"status": order.status}, after={"status": after.status}, reason=code,
@@ -329,11 +378,11 @@ def count_miss(order: Order) -> int:
     return misses
 
 
-def recover(now: datetime) -> RecoveryReport:
+def recover(now: datetime, *, paper: bool | None = None) -> RecoveryReport:
     """See `services.recovery.recover`."""
     from assets.trading.services import recovery
 
-    return recovery.recover(now)
+    return recovery.recover(now, paper=paper)
 
 
 def working(account_id: int | None = None) -> list[Order]:

@@ -21,7 +21,7 @@ from assets.quant.trailing import Noise, Stop, StopRule
 from assets.trading import registry
 from assets.trading.market import Look, look_at
 from assets.trading.models import Account, Position, ProtectiveStop
-from assets.trading.services import execution, orders
+from assets.trading.services import execution, orders, risk_facts
 from assets.trading.targets import Reason, Target
 from orchestrator.models import Workflow
 from orchestrator.plugins import RunContext
@@ -29,7 +29,7 @@ from orchestrator.services import control
 from tradingsite.foundation import alerts, statements
 from tradingsite.foundation.crash import crash_here
 
-SLUG: Final = execution.STOP_SLUG
+SLUG: Final = risk_facts.STOP_SLUG
 RETRY_AFTER: Final = timedelta(seconds=60)
 _MOST_BARS: Final = 2000
 _Status = ProtectiveStop.Status

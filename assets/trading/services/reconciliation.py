@@ -13,22 +13,26 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, InterfaceError, transaction
+from django.db.models import F
 
-from assets.trading import brokers
+from assets.trading import agreement, brokers
 from assets.trading.agreement import PAPER
 from assets.trading.brokers.base import Broker, VenueOrder
 from assets.trading.models import Account, Discrepancy, Fill, Order
 from assets.trading.selectors.valuation import cash_balances
-from assets.trading.services import fills, orders
-from assets.trading.states import IN_DOUBT, WORKING
+from assets.trading.services import orders
+from assets.trading.services.adoption import catch_up
+from assets.trading.states import IN_DOUBT, ORDER, WORKING
 from tradingsite.foundation import alerts, audit
 from tradingsite.foundation.audit import Actor
-from tradingsite.foundation.errors import ConcurrentChange, Conflict, NotFound, Unavailable
-from tradingsite.foundation.secrets import Undecryptable
+from tradingsite.foundation.errors import ConcurrentChange, Conflict, DomainError, NotFound
 
 QUIET: Final = timedelta(seconds=10)
 """Balances are compared only when nothing was traded for so long: a venue's answers are not one snapshot."""
+
+BALANCES_MAX_AGE: Final = timedelta(minutes=10)
+"""Orders that agree prove nothing about money: so long after balances were last compared, books no longer agree."""
 
 ZERO: Final = Decimal(0)
 
@@ -57,38 +61,103 @@ class ReconcileReport:
 
 
 def begin() -> int:
-    """At the start of the system: nothing is known of any venue until it was asked. Returns how many accounts wait."""
-    return Account.objects.exclude(broker=PAPER).update(reconciled_at=None)
+    """At the start of the system: nothing is known of any venue until it was asked. Returns how many accounts wait.
+
+    A pass that is under way began before it and proves nothing any more.
+    """
+    return Account.objects.exclude(broker=PAPER).update(
+        reconciled_at=None, balances_compared_at=None, reconcile_pass=F("reconcile_pass") + 1
+    )
 
 
 def reconcile_all(now: datetime) -> dict[str, ReconcileReport]:
-    """One pass over every account at a venue, by name."""
-    rows = Account.objects.exclude(broker=PAPER).order_by("pk")
-    return {account.name: reconcile(account, now) for account in rows}
+    """One pass over every account at a venue, by name. What goes wrong with one keeps no other from its turn."""
+    reports: dict[str, ReconcileReport] = {}
+    failure: Exception | None = None
+    for account in Account.objects.exclude(broker=PAPER).order_by("pk"):
+        try:
+            reports[account.name] = reconcile(account, now)
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception as e:  # noqa: BLE001 - a bug in one broker must not stop the others; raised below
+            failure = failure or e
+    if failure is not None:
+        raise failure
+    return reports
 
 
 def reconcile(account: Account, now: datetime) -> ReconcileReport:
     """One pass over one account; idempotent. Never call it inside a transaction.
 
     Without an answer, or without a key that opens, nothing changes: what agreed lately counts until it is too old.
+    Of two passes at once the one that began last says what holds; the other is "overtaken".
     """
+    number = _begin_pass(account)
+    report = _pass(account, number, now)
+    _say_whether_current(account, report, now)
+    return report
+
+
+def _begin_pass(account: Account) -> int:
+    mine = Account.objects.filter(pk=account.pk)
+    with transaction.atomic():
+        mine.update(reconcile_pass=F("reconcile_pass") + 1)
+        return mine.values_list("reconcile_pass", flat=True)[0]
+
+
+def _pass(account: Account, number: int, now: datetime) -> ReconcileReport:
     try:
         broker = brokers.get(account)
         theirs = {row.client_id: row for row in broker.open_orders()}
         caught_up, missing = _catch_up_all(account, broker, theirs)
-        strangers = _strangers(account, broker, theirs)
+        came_back, strangers = _strangers(account, broker, theirs)
         balances = _balances(account, broker, now)
-    except (Unavailable, NotFound, Undecryptable) as e:
+    except DomainError as e:
         return ReconcileReport(ok=False, why=e.code)
     differences = [*missing, *strangers, *(balances or ())]
-    blocking = _note(account, differences, now, knows_balances=balances is not None)
-    Account.objects.filter(pk=account.pk).update(reconciled_at=None if blocking else now)
+    why = _conclude(account, number, differences, now, knows_balances=balances is not None)
     return ReconcileReport(
-        ok=not blocking,
-        why="" if not blocking else "discrepancy",
-        caught_up=caught_up,
-        differences=tuple(differences),
+        ok=not why, why=why, caught_up=caught_up + came_back, differences=tuple(differences)
     )
+
+
+def _conclude(
+    account: Account, number: int, differences: list[Difference], now: datetime, *, knows_balances: bool
+) -> str:
+    """Write what a pass found, unless a newer one has begun. Returns why the books do not agree; empty when they do."""
+    mine = Account.objects.filter(pk=account.pk, reconcile_pass=number)
+    with transaction.atomic():
+        # The UPDATE takes the row's lock: whoever begins now waits until all of this is written.
+        if not mine.update(
+            **({"balances_compared_at": now} if knows_balances else {"reconcile_pass": number})
+        ):
+            return "overtaken"
+        blocking = _note(account, differences, now, knows_balances=knows_balances)
+        compared_at = mine.values_list("balances_compared_at", flat=True)[0]
+        # A time in the future (a clock set back) proves nothing.
+        known = compared_at is not None and timedelta(0) <= now - compared_at <= BALANCES_MAX_AGE
+        mine.update(reconciled_at=now if known and not blocking else None)
+    if blocking:
+        return "discrepancy"
+    return "" if known else "balances-not-compared"
+
+
+def _say_whether_current(account: Account, report: ReconcileReport, now: datetime) -> None:
+    """An account that sends nothing because its books do not count as equal is told, with the reason of the last pass."""
+    key = f"not-reconciled:{account.pk}"
+    reconciled_at = Account.objects.filter(pk=account.pk).values_list("reconciled_at", flat=True).first()
+    # What differs has an alert of its own; an overtaken pass leaves the word to the newer one.
+    if report.why == "discrepancy" or agreement.is_current(account.broker, reconciled_at, now):
+        alerts.resolve_alert(key, now)
+    elif report.why != "overtaken":
+        alerts.raise_alert(
+            key=key,
+            code="not-reconciled",
+            severity="warning",
+            subject=account.name,
+            params={"why": report.why},
+            now=now,
+        )
 
 
 # --- Orders -------------------------------------------------------------------------------------------------------
@@ -118,22 +187,9 @@ def _catch_up_all(
     return count, missing
 
 
-def catch_up(order: Order, found: VenueOrder) -> bool:
-    """Book the venue's trades of an order, each once, then how it ended there. True when something was new."""
-    before = (order.status, order.filled_quantity)
-    for trade in found.trades:
-        fills.book(order, trade.trade_id, trade.quantity, trade.price, trade.fee, trade.fee_asset, trade.at)
-    order = orders.current(order)
-    if found.status in ("cancelled", "expired") and order.status in WORKING:
-        event = "cancel" if found.status == "cancelled" else "expire"
-        try:
-            order = orders.settle(order, event, code=f"{found.status}_at_venue")
-        except ConcurrentChange:
-            order = orders.current(order)
-    return (order.status, order.filled_quantity) != before
-
-
-def _strangers(account: Account, broker: Broker, theirs: Mapping[str, VenueOrder]) -> list[Difference]:
+def _strangers(
+    account: Account, broker: Broker, theirs: Mapping[str, VenueOrder]
+) -> tuple[int, list[Difference]]:
     """Orders that are open at the venue and not with us: never ours, or ended here while they live there."""
     known = {
         row.client_id: row
@@ -141,24 +197,37 @@ def _strangers(account: Account, broker: Broker, theirs: Mapping[str, VenueOrder
             "intent", "account", "instrument"
         )
     }
-    found = []
+    count, found = 0, []
     for client_id, row in theirs.items():
         order = known.get(client_id)
         if order is None:
             found.append(Difference(kind=Kind.FOREIGN_ORDER, subject=client_id, ours="-", theirs=_told(row)))
         elif order.status not in (*WORKING, *IN_DOUBT):
-            # It arrived after we had given it up. It must not open anything any more: take it back, book what it did.
-            broker.cancel(client_id)
-            late = broker.fetch_order(client_id)
-            if late is not None:
-                catch_up(order, late)
+            was, late = str(order.status), _take_back(order, broker, row)
             if late is None or late.status == "open":
                 found.append(
-                    Difference(
-                        kind=Kind.ZOMBIE_ORDER, subject=client_id, ours=str(order.status), theirs=_told(row)
-                    )
+                    Difference(kind=Kind.ZOMBIE_ORDER, subject=client_id, ours=was, theirs=_told(row))
                 )
-    return found
+            elif ORDER.allows(was, "reappear"):
+                count += 1
+    return count, found
+
+
+def _take_back(order: Order, broker: Broker, row: VenueOrder) -> VenueOrder | None:
+    """It arrived after we had given it up. It must not open anything any more: take it back, book what it did.
+
+    Whatever is not told now stays open here, so that a later pass books it.
+    """
+    if ORDER.allows(order.status, "reappear"):
+        try:
+            order = orders.reappear(order, venue_id=row.venue_id, accepted_at=row.accepted_at)
+        except ConcurrentChange:
+            order = orders.current(order)
+    broker.cancel(row.client_id)
+    late = broker.fetch_order(row.client_id)
+    if late is not None:
+        catch_up(order, late)
+    return late
 
 
 def _told(row: VenueOrder) -> str:

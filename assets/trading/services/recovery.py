@@ -9,19 +9,25 @@ second time: a later decision makes a new one.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import Q
+
 from assets.trading import brokers, conf
+from assets.trading.agreement import PAPER
 from assets.trading.brokers.base import Broker, VenueOrder
 from assets.trading.market import look
 from assets.trading.models import Order
-from assets.trading.services import fills, orders
+from assets.trading.services import adoption, orders
 from assets.trading.states import IN_DOUBT
 from orchestrator.models import Workflow
 from orchestrator.services import control
-from tradingsite.foundation import alerts, clock
-from tradingsite.foundation.errors import ConcurrentChange, Locked, Unavailable
+from tradingsite.foundation import alerts, audit, clock
+from tradingsite.foundation.errors import ConcurrentChange, DomainError, Locked, Unavailable
+
+logger = logging.getLogger(__name__)
 
 _GRACE = timedelta(seconds=10)
 """A younger new order is in the hands of a live worker."""
@@ -41,15 +47,19 @@ class RecoveryReport:
     open: int = 0
 
 
-def recover(now: datetime, *, grace: timedelta = _GRACE) -> RecoveryReport:
+def recover(now: datetime, *, grace: timedelta = _GRACE, paper: bool | None = None) -> RecoveryReport:
     """One pass over unfinished business; call it at start and every few seconds. Two processes may call it at
-    once.
+    once. `paper`: only what is at the paper venue (no call waits for anybody), or only the rest.
+
+    An order that cannot be helped (no answer, no key) stays open and keeps no other from its turn.
     """
-    rows = list(
-        Order.objects.filter(status__in=("new", *IN_DOUBT, "cancel_pending"))
-        .select_related("intent", "account", "instrument")
-        .order_by("pk")
-    )
+    unfinished = Q(status__in=("new", *IN_DOUBT, "cancel_pending"))
+    # Paper orders end with the last bar that may fill them; at a venue nobody ends them but us.
+    overdue = Q(status__in=("accepted", "partially_filled"), intent__valid_until__lte=now)
+    found = Order.objects.filter(unfinished | (overdue & ~Q(account__broker=PAPER)))
+    if paper is not None:
+        found = found.filter(Q(account__broker=PAPER) if paper else ~Q(account__broker=PAPER))
+    rows = list(found.select_related("intent", "account", "instrument").order_by("pk"))
     counts = {"sent": 0, "expired": 0, "adopted": 0, "cancelled": 0, "open": 0}
     for order in rows:
         try:
@@ -57,6 +67,8 @@ def recover(now: datetime, *, grace: timedelta = _GRACE) -> RecoveryReport:
         except ConcurrentChange:
             # Somebody else resolved it between our read and our write.
             continue
+        except DomainError as e:
+            word = _cannot(order, now, e)
         if word:
             counts[word] += 1
     return RecoveryReport(**counts)
@@ -66,8 +78,20 @@ def _recover_one(order: Order, now: datetime, grace: timedelta) -> str:
     if order.status == Order.Status.NEW:
         return _resume_new(order, now, grace)
     if order.status == Order.Status.CANCEL_PENDING:
-        return _resume_cancel(order)
-    return _resolve(order, now)
+        return _cancelled(orders.finish_cancel(order))
+    if order.status in IN_DOUBT:
+        return _resolve(order, now)
+    after = orders.cancel(order.pk, actor=audit.system("validity"), now=now, reason="validity over")
+    return _cancelled(after)
+
+
+def _cannot(order: Order, now: datetime, error: DomainError) -> str:
+    """Nothing could be done for this one; an order in doubt is told about when that lasts."""
+    logger.info("order %s stays as it is: %s", order.client_id, error)
+    current = orders.current(order)
+    if current.status in IN_DOUBT:
+        return _still_open(current, now, current.sent_at or current.created_at, error.code)
+    return "open"
 
 
 def _resume_new(order: Order, now: datetime, grace: timedelta) -> str:
@@ -100,8 +124,7 @@ def _guard_of(order: Order) -> orders.Guarding:
     return guard
 
 
-def _resume_cancel(order: Order) -> str:
-    after = orders.finish_cancel(order)
+def _cancelled(after: Order) -> str:
     return "cancelled" if after.status == Order.Status.CANCELLED else ""
 
 
@@ -141,24 +164,15 @@ def _proven_absent(order: Order, broker: Broker) -> bool:
 
 
 def _adopt(order: Order, found: VenueOrder) -> str:
-    """Take over what the venue has: the acceptance, then every trade, once each, then how it ended."""
-    if found.status == "rejected":
+    """Take over what the venue has: the acceptance, then every trade, once each, then how it ended. When it does not tell
+    all trades yet, the order works from now on and the rest is reconciliation's.
+    """
+    if found.status == "rejected" and not found.filled_quantity:
         orders.settle(order, "reject", code="rejected_at_venue")
     else:
         order = orders.settle(order, "accept", venue_id=found.venue_id, accepted_at=found.accepted_at)
-        for trade in found.trades:
-            fills.book(
-                order, trade.trade_id, trade.quantity, trade.price, trade.fee, trade.fee_asset, trade.at
-            )
-        if found.status in ("cancelled", "expired"):
-            order.refresh_from_db(fields=("status", "filled_quantity"))
-            if order.status != Order.Status.FILLED:
-                orders.settle(
-                    order,
-                    "cancel" if found.status == "cancelled" else "expire",
-                    code=f"{found.status}_at_venue",
-                )
     alerts.resolve_alert(_alert_key(order), clock.now())
+    adoption.catch_up(order, found)
     return "adopted"
 
 

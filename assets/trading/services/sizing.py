@@ -62,7 +62,8 @@ def size(target: Target, situation: Situation) -> tuple[Leg, ...] | Ignored:
     parts = _split(effective, delta)
     # Of a way through zero only the first half can be a reduction.
     legs = [
-        _leg(part, n == 0 and _reduces(part, situation), situation, formula) for n, part in enumerate(parts)
+        _leg(part, n == 0 and is_reduction(part, situation), situation, formula)
+        for n, part in enumerate(parts)
     ]
     good = tuple(leg for leg in legs if isinstance(leg, Leg))
     return good or next(leg for leg in legs if isinstance(leg, Ignored))
@@ -106,7 +107,7 @@ def _leg(delta: Decimal, reduces: bool, situation: Situation, formula: dict[str,
     return Leg(side=BUY if delta > 0 else SELL, quantity=quantity, reduces=reduces, formula=formula)
 
 
-def _reduces(delta: Decimal, situation: Situation) -> bool:
+def is_reduction(delta: Decimal, situation: Situation) -> bool:
     """True only if no outcome of the working orders can make this order open something."""
     held, pending = situation.held, situation.pending
     if not held or (held > 0) == (delta > 0):

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from assets.trading import brokers
 from assets.trading.brokers import venue_keys
-from assets.trading.brokers.binance import BinanceBroker
+from assets.trading.brokers.base import KeyedBroker
 from assets.trading.models import Account, VenueKey
 from tradingsite.foundation.audit import Actor
 from tradingsite.foundation.errors import Invalid, NotFound
@@ -34,7 +34,7 @@ def check_key(name: str, now: datetime) -> KeyReport:
     """Ask the venue and remember the answer. Raises NotFound, Invalid for an account without keys, Unavailable."""
     account = _account(name)
     broker = brokers.get(account)
-    if not isinstance(broker, BinanceBroker):
+    if not isinstance(broker, KeyedBroker):
         raise Invalid(
             f"The account {account.name} is at {account.broker}, which has no keys.", code="no-keys"
         )

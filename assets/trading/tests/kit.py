@@ -110,12 +110,13 @@ def order(
     reference: str = "100",
     reduces: bool = False,
     valid_for: timedelta = timedelta(minutes=5),
+    slug: str = "toy-trading",
 ) -> Order:
     """An intent with its order in the state given."""
     intent = Intent.objects.create(
         account=acc, instrument=row, key=key, side=side, quantity=D(quantity), reference_price=D(reference),
         reduces=reduces, limit_price=None if limit is None else D(limit), created_at=now,
-        order_type="market" if limit is None else "limit", valid_until=now + valid_for, workflow_slug="toy-trading",
+        order_type="market" if limit is None else "limit", valid_until=now + valid_for, workflow_slug=slug,
     )  # fmt: skip
     return Order.objects.create(
         intent=intent, account=acc, instrument=row, client_id=client_order_id(key), side=side, quantity=D(quantity),

@@ -14,7 +14,7 @@ from assets.trading.brokers.base import Accepted, OrderRequest, Rejected
 from assets.trading.models import Account, Journal
 from assets.trading.services import accounts, orders
 from assets.trading.tests import kit
-from tradingsite.foundation import audit
+from tradingsite.foundation import audit, clock
 from tradingsite.foundation import invariants as registered
 from tradingsite.foundation.errors import Conflict, Invalid, NotFound
 from tradingsite.foundation.transitions import IllegalTransition
@@ -74,7 +74,7 @@ def request(**values: object) -> OrderRequest:
     rules = VenueRules(tick_size=D("0.01"), lot_step=D("0.001"), min_quantity=D("0.01"), min_notional=D(5))
     base = OrderRequest(
         client_id="ts1", symbol="A", side="buy", quantity=D(1), limit_price=None, reduces=False,
-        valid_until=datetime(2024, 1, 1, tzinfo=UTC), rules=rules,
+        valid_until=datetime(2024, 1, 1, tzinfo=UTC), rules=rules, sent_at=clock.now(),
     )  # fmt: skip
     return replace(base, **values)  # type: ignore[arg-type]
 

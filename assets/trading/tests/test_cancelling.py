@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from assets.markets.models import Candle
 from assets.trading import invariants, market
 from assets.trading.models import Order, OrderEvent
-from assets.trading.services import orders
+from assets.trading.services import orders, stopping
 from assets.trading.tests import kit
 from assets.trading.tests.test_execution import MINUTE, World, target
 from tradingsite.foundation import audit, clock
@@ -25,7 +25,7 @@ def test_cancelling_is_audited_and_cancels_pass_while_stopped(at: datetime) -> N
     world = World(at)
     world.execute(target(0.5))
     kit.switch("stopped")
-    assert orders.cancel_entries(actor=audit.system("test"), now=at, reason="kill") == 1
+    assert stopping.cancel_entries(actor=audit.system("test"), now=at, reason="kill") == 1
     assert Order.objects.get().status == "cancelled"
     assert AuditEvent.objects.filter(action="order.cancel").count() == 1
 
@@ -45,7 +45,7 @@ def test_an_order_nobody_can_cancel_does_not_shield_the_others(
 
     monkeypatch.setattr(orders, "finish_cancel", fail_at_a)
     with pytest.raises(ValueError, match="SDK"):
-        orders.cancel_entries(actor=audit.system("test"), now=at)
+        stopping.cancel_entries(actor=audit.system("test"), now=at)
     status = dict(Order.objects.values_list("intent__key", "status"))
     assert status == {"a": "cancel_pending", "b": "cancelled", "c": "cancelled"}
 

@@ -134,13 +134,13 @@ def test_alone_the_gate_is_asked_once(
     at: datetime, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    gate_all = execution._gate_all
+    gate_all = execution.gate_all
 
-    def counted(drafts: list[execution.Draft], work: execution._Pass) -> None:
+    def counted(drafts: list[execution.Draft], work: execution.Pass) -> None:
         asked.append(len(drafts))
         gate_all(drafts, work)
 
-    monkeypatch.setattr(execution, "_gate_all", counted)
+    monkeypatch.setattr(execution, "gate_all", counted)
     with clock.use(clock.FixedClock(at)):
         for number, weight in enumerate((0.1, 0.2)):
             (context,) = [kit.context(at, row=kit.run(at, slug=f"toy-{number}"))]

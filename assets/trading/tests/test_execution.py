@@ -362,7 +362,8 @@ def test_an_executed_order_stays_within_its_query_budget(at: datetime) -> None:
     ]
     # The last read before an entry leaves is the standing of its workflow, which may have changed under way. Two or
     # (PostgreSQL) three make sure that nobody took room under the account's limits since the gate.
-    assert len(own[0]) <= 25 and len(own[1]) <= 16, [len(rows) for rows in own]
+    # Six of them only when something is entered: what was lost, what moves together, what is locked.
+    assert len(own[0]) <= 31 and len(own[1]) <= 16, [len(rows) for rows in own]
 
 
 def test_a_run_with_nothing_to_do_is_cheap(at: datetime) -> None:

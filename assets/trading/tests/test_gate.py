@@ -161,3 +161,77 @@ def test_a_refusal_names_rule_limit_and_value() -> None:
     denial = gate.check(proposal(quantity=D(20)), standing(), LOOK)
     assert denial is not None
     assert denial.as_json() == {"rule": "max_position_ratio", "limit": "1", "value": "2.00"}
+
+
+# --- Losses, crowds and locks ------------------------------------------------------------------------------------
+
+
+def limited(**values: Any) -> Limits:
+    return replace(LIMITS, **values)
+
+
+@pytest.mark.parametrize(
+    ("limits", "values", "expected"),
+    [
+        ({"max_daily_loss_ratio": D("0.05")}, {"day_gain": D("-0.05")}, "daily_loss"),
+        ({"max_daily_loss_ratio": D("0.05")}, {"day_gain": D("-0.0499")}, ""),
+        ({"max_daily_loss_ratio": D("0.05")}, {"day_gain": None}, "daily_loss"),  # unknown is not good enough
+        ({"max_drawdown_ratio": D("0.2")}, {"drawdown": D("0.2")}, "drawdown"),
+        ({"max_drawdown_ratio": D("0.2")}, {"drawdown": D("0.1999")}, ""),
+        ({"max_orders_per_day": 3}, {"orders_today": 3}, "orders_per_day"),
+        ({"max_orders_per_day": 3}, {"orders_today": 2}, ""),
+        ({"allowed_symbols": frozenset("B")}, {}, "not_allowed"),
+        ({"allowed_symbols": frozenset("AB")}, {}, ""),
+        ({}, {"locks": {1: ("cooldown", "2024-05-15T12:05:00+00:00")}}, "lock_cooldown"),
+        ({}, {"locks": {2: ("cooldown", "2024-05-15T12:05:00+00:00")}}, ""),
+        ({}, {"locks": {0: ("stop_guard", "2024-05-15T12:05:00+00:00")}}, "lock_stop_guard"),
+        (
+            {"max_correlated_ratio": D("0.3")},
+            {"exposure": {2: D(200), 3: D(500)}, "alike": {1: frozenset({2})}},
+            "",
+        ),
+        (
+            {"max_correlated_ratio": D("0.2999")},
+            {"exposure": {2: D(200), 3: D(500)}, "alike": {1: frozenset({2})}},
+            "correlated_exposure",
+        ),
+        ({"max_total_ratio": D("0.5")}, {"others": gate.Others(equity=D(1000), exposure=D(900))}, ""),
+        (
+            {"max_total_ratio": D("0.5")},
+            {"others": gate.Others(equity=D(1000), exposure=D("900.01"))},
+            "total_exposure",
+        ),
+    ],
+)
+def test_each_limit_holds_entries_back_and_lets_exits_pass(
+    limits: dict[str, Any], values: dict[str, Any], expected: str
+) -> None:
+    where = standing(limits=limited(**limits), **values)
+    assert code(s=where) == expected
+    assert code(REDUCING, where) == ""
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "expected"),
+    [
+        ("buy", "105", ""),
+        ("buy", "105.01", "price_band"),
+        ("buy", "50", ""),  # a bid far below only waits
+        ("sell", "95", ""),
+        ("sell", "94.99", "price_band"),
+        ("sell", "150", ""),
+    ],
+)
+def test_no_order_is_priced_far_beyond_the_market(side: str, price: str, expected: str) -> None:
+    where = standing(limits=limited(price_band_ratio=D("0.05"), allows_short=True))
+    assert code(proposal(side=side, price=D(price)), where) == expected
+    exit_ = proposal(side=side, price=D(price), reduces=True, held=D(1) if side == "sell" else D(-1))
+    assert code(exit_, where) == expected
+
+
+def test_each_approved_entry_counts_for_the_day() -> None:
+    where = standing(limits=limited(max_orders_per_day=2))
+    where.approve(proposal())
+    assert code(s=where) == ""
+    where.approve(proposal())
+    assert code(s=where) == "orders_per_day"

@@ -210,7 +210,12 @@ def test_the_ten_seconds_count_while_the_keeper_lives(at: clock.VirtualClock) ->
     open_long(at)
     began = clock.now() + timedelta(hours=1)  # a power cut, and then a new feed
     beat = ProcessBeat.objects.create(
-        name="feed@here:1", role="feed", host="here", pid=1, started_at=began, beat_at=began + timedelta(seconds=9)
+        name="feed@here:1",
+        role="feed",
+        host="here",
+        pid=1,
+        started_at=began,
+        beat_at=began + timedelta(seconds=9),
     )
     assert invariants.positions_have_stops(began + timedelta(minutes=1)) == []
     ProcessBeat.objects.filter(pk=beat.pk).update(beat_at=began + timedelta(seconds=11))

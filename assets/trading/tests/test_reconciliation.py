@@ -146,6 +146,7 @@ def test_a_balance_that_differs_blocks_until_it_agrees(desk: BinanceDesk) -> Non
 
 
 def test_while_something_is_in_doubt_balances_prove_nothing(desk: BinanceDesk) -> None:
+    assert reconcile(desk).ok
     make(desk, limit="50", status="unknown", sent_at=clock.now())
     desk.venue.book.balances["USDT"] -= 50
     assert reconcile(desk).ok
@@ -229,6 +230,7 @@ def test_balances_that_were_not_compared_stay_as_they_were_told(desk: BinanceDes
 def test_a_fill_between_the_questions_is_no_difference(desk: BinanceDesk) -> None:
     """It is in the balances and not yet in our books: the next pass books it."""
     order = place(desk, limit="50")
+    assert reconcile(desk).ok
     account = desk.venue._account
 
     def and_fills_meanwhile(query: dict[str, str]) -> Any:

@@ -19,11 +19,11 @@ ALLOWED = {
     "partially_filled": {"fill_part": "partially_filled", "fill": "filled", "request_cancel": "cancel_pending",
                          "expire": "expired", "cancel": "cancelled"},
     "cancel_pending": {"cancel": "cancelled", "fill_part": "cancel_pending", "fill": "filled", "expire": "expired"},
-    "cancelled": {"fill_part": "cancelled", "fill": "filled"},
-    "expired": {"fill_part": "expired", "fill": "filled"},
+    "cancelled": {"fill_part": "cancelled", "fill": "filled", "reappear": "cancel_pending"},
+    "expired": {"fill_part": "expired", "fill": "filled", "reappear": "cancel_pending"},
     "filled": {"overfill": "filled"},
     "denied": {},
-    "rejected": {},
+    "rejected": {"fill_part": "rejected", "fill": "filled", "reappear": "cancel_pending"},
 }  # fmt: skip
 
 

@@ -12,8 +12,12 @@ from django.db import connection
 
 from assets.trading.brokers import venue_keys
 from assets.trading.models import VenueKey
+from assets.trading.services import execution, orders, reconciliation, venues
+from assets.trading.targets import Target
 from assets.trading.tests import kit
-from tradingsite.foundation import audit
+from assets.trading.tests.brokers.desk import make
+from assets.trading.tests.brokers.test_binance import BinanceDesk
+from tradingsite.foundation import audit, clock
 from tradingsite.foundation.errors import Invalid, NotFound
 from tradingsite.foundation.models import AuditEvent
 from tradingsite.foundation.secrets import Undecryptable
@@ -75,3 +79,40 @@ def test_a_new_key_takes_the_place_of_the_old_one(at: datetime) -> None:
     row = stored(at)
     venue_keys.store(row.account, KEY + "x", SECRET, actor=ALICE, now=at)
     assert VenueKey.objects.count() == 1 and venue_keys.read(row.account)[0] == KEY + "x"
+
+
+# --- What a key may do decides whether it is used -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "passes"),
+    [
+        ({}, True),  # nobody asked yet
+        ({"can_withdraw": False}, True),
+        ({"can_withdraw": True}, False),
+        ({"can_withdraw": None}, False),
+        ({"can_read": True}, False),
+    ],
+)
+def test_a_key_that_can_withdraw_sends_nothing(live: BinanceDesk, told: dict[str, Any], passes: bool) -> None:
+    assert reconciliation.reconcile(live.account, clock.now()).ok
+    VenueKey.objects.update(permissions=told)
+    order = orders.send_order(make(live, limit="50").pk, guard=orders.no_guard, now=clock.now())
+    assert (order.status, order.status_code) == (
+        ("accepted", "") if passes else ("expired", "key_can_withdraw")
+    )
+    now = clock.now()
+    report = execution.execute_targets(
+        ctx=kit.context(now), account=live.account, targets=[Target(symbol="BTCUSDT", weight=0.5)], now=now
+    )
+    assert (
+        report.denied == ({} if passes else {"key_can_withdraw": 1}) and len(live.venue.posts()) == 2 * passes
+    )
+
+
+def test_the_check_of_a_key_decides(live: BinanceDesk) -> None:
+    assert reconciliation.reconcile(live.account, clock.now()).ok
+    live.venue.permissions["enableWithdrawals"] = True
+    assert venues.check_key(live.account.name, clock.now()).can_withdraw
+    order = orders.send_order(make(live, limit="50").pk, guard=orders.no_guard, now=clock.now())
+    assert order.status_code == "key_can_withdraw" and live.venue.posts() == []

@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.loop import Loop
 from orchestrator.probe import HostProbe
 from orchestrator.selectors import cli
-from orchestrator.services import beats, control
+from orchestrator.services import beats, control, exits
 from orchestrator.services.control import ControlState
 from tradingsite.foundation import clock
 from tradingsite.foundation.commands import EXIT_CONFLICT, EXIT_DEGRADED, EXIT_OK, JsonCommand, table
@@ -22,15 +22,17 @@ _TURNS: dict[str, Callable[..., ControlState]] = {
     "drain": control.drain,
 }
 
+_NO_LOOP = "No decision loop is running here, so nothing will be decided. Start the system: make run"
+
 
 class Command(JsonCommand):
     help = (
         "Show or turn the switch. start: everything runs. pause: no new entries, exits and stops go on. "
-        "drain: nothing new starts. stop: no order is sent any more. tick: one round of the loop, here and now."
+        "drain: nothing new starts. flatten: no new entries, every position is closed, then stop. stop: no order is sent any more. tick: one round of the loop, here and now."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("action", choices=("status", *_TURNS, "tick"))
+        parser.add_argument("action", choices=("status", *_TURNS, "flatten", "tick"))
         parser.add_argument("--reason", default="", help="kept with the change")
         parser.add_argument(
             "--clear-halt",
@@ -44,12 +46,21 @@ class Command(JsonCommand):
             return self._status()
         if action == "tick":
             return self._tick()
+        if action == "flatten":
+            count = exits.flatten("", actor=self.actor(), now=clock.now(), reason=options["reason"])
+            self.emit(
+                {"ok": True, "positions": count},
+                text=f"Entries are paused; {count} positions are being closed.",
+            )
+            return EXIT_OK
         if action == "start" and options["clear_halt"]:
             control.release_halt_file(self.actor(), clock.now(), options["reason"])
         state = _TURNS[action](self.actor(), clock.now(), options["reason"])
-        self.emit(
-            {"ok": True, **asdict(state)}, text=f"The switch is {state.position.value} (epoch {state.epoch})."
-        )
+        warning = _NO_LOOP if action == "start" and not cli.is_loop_alive(clock.now()) else ""
+        document = {"ok": True, **asdict(state), **({"warning": warning} if warning else {})}
+        self.emit(document, text=f"The switch is {state.position.value} (epoch {state.epoch}).")
+        if warning and not options["as_json"]:
+            self.note(warning)
         return EXIT_OK
 
     def _status(self) -> int:

@@ -12,6 +12,7 @@ from tradingsite.foundation import clock
 from tradingsite.foundation.commands import EXIT_OK, JsonCommand, table
 from tradingsite.foundation.errors import Invalid
 
+_NAME = "its slug or number, as in `workflow list`"
 _INTERVALS = ("min_interval_s", "base_interval_s", "max_interval_s")
 
 
@@ -25,14 +26,14 @@ class Command(JsonCommand):
             "--status", default="", choices=("draft", "active", "paused", "halted", "archived")
         )
         listing.add_argument("--asset-type", default="")
-        actions.add_parser("show", help="one workflow with its last runs").add_argument("slug")
+        actions.add_parser("show", help="one workflow with its last runs").add_argument("slug", help=_NAME)
         for name, text in (
             ("run", "ask for a run as soon as the gates allow it"),
             ("pause", "plan no further run"),
             ("resume", "work again; past failures are forgotten"),
         ):
             action = actions.add_parser(name, help=text)
-            action.add_argument("slug")
+            action.add_argument("slug", help=_NAME)
             action.add_argument("--reason", default="")
         self._add_edit(actions.add_parser("edit", help="change name, intervals or parameters"))
         for action in actions.choices.values():
@@ -45,7 +46,7 @@ class Command(JsonCommand):
             )
 
     def _add_edit(self, edit: ArgumentParser) -> None:
-        edit.add_argument("slug")
+        edit.add_argument("slug", help=_NAME)
         edit.add_argument("--name")
         edit.add_argument("--min", type=int, dest="min_interval_s", help="seconds")
         edit.add_argument("--base", type=int, dest="base_interval_s", help="seconds")
@@ -63,6 +64,7 @@ class Command(JsonCommand):
     def run(self, options: dict[str, Any]) -> int:
         if options["action"] == "list":
             return self._list(options)
+        options["slug"] = cli.slug_of(options["slug"])
         if options["action"] == "show":
             return self._show(options["slug"])
         row = workflows.by_slug(options["slug"])
@@ -84,6 +86,7 @@ class Command(JsonCommand):
         rows = cli.workflows(options["status"], options["asset_type"])
         shown = [
             (
+                row["id"],
                 row["slug"],
                 row["asset_type"] or "-",
                 row["status"],
@@ -93,7 +96,7 @@ class Command(JsonCommand):
             )
             for row in rows
         ]
-        text = table(("SLUG", "ASSET TYPE", "STATUS", "INTERVAL S", "NEXT RUN", "LAST RESULT"), shown)
+        text = table(("ID", "SLUG", "ASSET TYPE", "STATUS", "INTERVAL S", "NEXT RUN", "LAST RESULT"), shown)
         self.emit({"ok": True, "workflows": rows}, text=text)
         return EXIT_OK
 

@@ -13,7 +13,17 @@ from django.core.management.base import BaseCommand
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from assets.markets import feeds, pump
-from assets.trading.services import equity, matching, orders, protective_stops, reconciliation
+from assets.trading.services import (
+    equity,
+    flattening,
+    limits,
+    matching,
+    orders,
+    protective_stops,
+    reconciliation,
+    risk_history,
+    stopping,
+)
 from orchestrator.process import memory
 from orchestrator.process.aside import Aside
 from orchestrator.process.pulse import Pulse
@@ -28,6 +38,7 @@ LEASE_S = 10.0
 RENEW_S = 2.5
 HANGS_AFTER_S = 60.0  # a round that takes longer than this gives the lease up
 STOP_EVERY_S = 1.0
+RECOVER_EVERY_S = 5.0
 RECONCILE_EVERY_S = 10.0
 EQUITY_EVERY = timedelta(minutes=1)
 MUCH_HISTORY = 200  # bars in one tick; an ordinary one brings a bar or two of each instrument
@@ -59,9 +70,10 @@ class Pipeline:
     def serve(self, stop: threading.Event) -> None:
         """Beat until `stop`. What a stop demands, and the lease, wait for no venue: they have threads of their own."""
         asides = (
-            Aside("keeper of the stop", STOP_EVERY_S, lambda: orders.keep_the_stop(clock.now())),
+            Aside("keeper of the stop", STOP_EVERY_S, lambda: stopping.keep_the_stop(clock.now())),
             Aside("holder of the lease", RENEW_S, self._hold),
             Aside("keeper of the stops", STOP_EVERY_S, self._keep_stops),
+            Aside("recoverer", RECOVER_EVERY_S, self._recover),
             Aside("reconciler", RECONCILE_EVERY_S, self._reconcile),
         )
         for aside in asides:
@@ -85,6 +97,13 @@ class Pipeline:
         """An exit may wait for a venue: bars and the other accounts' fills go on meanwhile."""
         if self.epoch is not None:
             protective_stops.keep(clock.now())
+            flattening.work(clock.now())
+            risk_history.note(clock.now())
+
+    def _recover(self) -> None:
+        """Orders in doubt, cancels under way and orders past their time, at venues: the beat waits for none of them."""
+        if self.epoch is not None:
+            orders.recover(clock.now(), paper=False)
 
     def _reconcile(self) -> None:
         """Venues' books against ours, on a thread of its own: a venue that is silent holds up nobody else."""
@@ -111,11 +130,13 @@ class Pipeline:
         self._tidy(report)
         if not self._is_leader():  # the venue kept us waiting for so long that somebody else leads
             return
-        orders.keep_the_stop(now)  # nothing that is to be taken back may be filled first
-        orders.recover(now)
+        # Nothing that is to be taken back may be filled first. What rests at a venue has threads of its own.
+        stopping.keep_the_stop(now, paper=True)
+        orders.recover(now, paper=True)
         matching.match(now)
         if now >= self.next_equity_at:
             equity.snapshot(now)
+            limits.apply_due(now)
             self.next_equity_at = now + EQUITY_EVERY
         self.beater.beat(
             now, {"feed": settings.TRADING_FEED, "batches": report.batches, "errors": len(report.errors)}

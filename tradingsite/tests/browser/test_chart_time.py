@@ -64,3 +64,28 @@ def test_18_five_thousand_bars_are_all_drawn(site: Any, open_page: Open) -> None
     at = data["ts"].index(first)
     assert shown == [data[name][at] for name in ("open", "high", "low", "close", "volume")]
     assert not watched.errors and not watched.violations()
+
+
+def test_a_price_with_eight_decimals_is_not_written_as_nothing(site: Any, open_page: Open) -> None:
+    pk = _instrument(site, user="charlie", symbol="TINYUSDT", timeframe="1h", count=60, minutes=60)
+    site.python(
+        "from decimal import Decimal\nfrom assets.markets.models import Candle, Instrument\n"
+        f"Instrument.objects.filter(pk={pk}).update(tick_size=Decimal('1E-8'))\n"
+        f"Candle.objects.filter(instrument={pk}).update(open=0.00001234, high=0.00001299, low=0.0000119, close=0.00001277)"
+    )
+    watched = open_page(site)
+    watched.login("charlie")
+    watched.go(f"/instruments/{pk}/?tf=1h")
+    watched.page.wait_for_selector("[data-candles][data-ready]")
+    watched.page.focus("[data-candles]")
+    watched.page.keyboard.press("End")
+    assert "0.00001277" in watched.page.inner_text("#chart-legend")
+    # Whatever way the tick is written, the script reads it.
+    assert watched.page.evaluate("window.chartDecimals('1E-8')") == 8
+    assert watched.page.evaluate("['0.010', '5', '0.0005', 'x', ''].map(window.chartDecimals)") == [
+        2,
+        0,
+        4,
+        8,
+        8,
+    ]

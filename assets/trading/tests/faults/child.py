@@ -17,10 +17,13 @@ import django
 
 def main() -> None:
     django.setup()
+    from django.conf import settings
+
     from assets.trading import brokers
     from tradingsite.foundation import clock
 
     brokers.register("file", "assets.trading.tests.faults.venue.FileVenue")
+    settings.LIVE_TRADING_ENABLED = True
     now = datetime.fromisoformat(os.environ["NOW"])
     command, arguments = sys.argv[1], json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
     with clock.use(clock.FixedClock(now)):
@@ -32,9 +35,16 @@ def build(now: datetime, broker: str = "file") -> Any:
 
     coin = kit.instrument()
     kit.bars(coin, now - 30 * kit.MINUTE, [100.0] * 60)
-    account = kit.account(now=now, broker=broker)
+    account = kit.account(now=now, broker=broker, mode="paper" if broker == "paper" else "live")
     kit.switch("running", now - timedelta(days=1))
     return {"account": account.pk, "run": kit.run(now).pk}
+
+
+def _books_agreed(now: datetime) -> None:
+    """These tests are about one order's path; whether books agree has tests of its own."""
+    from assets.trading.models import Account
+
+    Account.objects.update(reconciled_at=now)
 
 
 def trade(now: datetime, weight: float = 0.5, run: int = 0, new_run: bool = False) -> Any:
@@ -45,6 +55,7 @@ def trade(now: datetime, weight: float = 0.5, run: int = 0, new_run: bool = Fals
     from assets.trading.tests import kit
     from orchestrator.models import Run
 
+    _books_agreed(now)
     row = kit.run(now) if new_run else Run.objects.select_related("workflow").get(pk=run)
     report = execution.execute_targets(
         ctx=kit.context(row.slot_at, row=row), account=Account.objects.get(), now=now,
@@ -67,6 +78,7 @@ def build_run(now: datetime) -> Any:
 def recover(now: datetime) -> Any:
     from assets.trading.services import orders
 
+    _books_agreed(now)
     report = orders.recover(now)
     return {name: getattr(report, name) for name in ("sent", "expired", "adopted", "open")}
 
