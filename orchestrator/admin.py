@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from django_q.models import Failure, OrmQ, Schedule, Success
 
 from orchestrator.models import (
     ControlSwitch,
@@ -202,3 +203,25 @@ class LeaseAdmin(ReadOnly):
 class ProcessBeatAdmin(ReadOnly):
     list_display = ("name", "role", "host", "pid", "generation", "started_at", "beat_at")
     list_filter = ("role", "host")
+
+
+# --- The queue -----------------------------------------------------------------------------------------------
+# The library's own pages let anybody with the permission have any function of Python called (a schedule), or a finished
+# task sent again. Our loop plans the work and runs have pages of their own: here the queue can only be looked at.
+for _model in (Schedule, Success, Failure, OrmQ):
+    if admin.site.is_registered(_model):
+        admin.site.unregister(_model)
+
+
+@admin.register(Success, Failure)
+class TaskAdmin(ReadOnly):
+    fields = ("name", "func", "group", "cluster", "started", "stopped")  # not the arguments: they are pickled
+    list_display = ("name", "func", "group", "cluster", "started", "stopped")
+    search_fields = ("name", "func", "group")
+
+
+@admin.register(OrmQ)
+class QueueAdmin(ReadOnly):
+    fields = ("key", "lock")
+    list_display = ("id", "key", "lock")
+    list_filter = ("key",)

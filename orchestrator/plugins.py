@@ -15,6 +15,7 @@ from django.utils.functional import Promise
 
 from orchestrator.engine.types import Bounds, Conditions, Exposure
 from orchestrator.params import Param
+from tradingsite.foundation import said
 
 
 class Lane(StrEnum):
@@ -155,6 +156,10 @@ def register(workflow_type: WorkflowType) -> None:
     if existing is not None and existing is not workflow_type:
         raise ValueError(f"Workflow type {workflow_type.key!r} is registered twice")
     _registry[workflow_type.key] = workflow_type
+    words = {workflow_type.key: workflow_type.title}
+    if workflow_type.asset_type:
+        words.setdefault(workflow_type.asset_type, workflow_type.title)
+    said.register(words=words)
 
 
 def unregister(key: str) -> None:

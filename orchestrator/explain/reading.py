@@ -12,6 +12,8 @@ from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 
+from tradingsite.foundation import numbers_text
+
 
 def get(row: Any, name: str, default: Any = None) -> Any:
     """A column of a row or a key of a mapping."""
@@ -62,7 +64,9 @@ def plain(value: float, decimals: int | None = None) -> str:
         size = abs(value)
         decimals = 0 if size >= 100 or value == int(value) else 1 if size >= 10 else 2 if size >= 0.1 else 3
     # Rounded first: number_format cuts digits off.
-    return number_format(Decimal(f"{value:.{decimals}f}"), decimal_pos=decimals)
+    return number_format(Decimal(f"{value:.{decimals}f}"), decimal_pos=decimals).replace(
+        "-", numbers_text.MINUS
+    )
 
 
 def exact(value: float) -> str:
@@ -86,14 +90,8 @@ def percent(ratio: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """45 s, 2 min, 3.5 h, 2 d."""
-    for size, unit in ((86_400.0, _("%(n)s d")), (3_600.0, _("%(n)s h")), (60.0, _("%(n)s min"))):
-        if seconds >= 1.5 * size or (
-            seconds >= size * 0.999 and abs(seconds / size - round(seconds / size)) < 0.01
-        ):
-            value = round(seconds / size, 1)
-            return unit % {"n": plain(value, 0 if value == int(value) else 1)}
-    return _("%(n)s s") % {"n": plain(seconds, 0 if seconds >= 1 or seconds == 0 else 1)}
+    """45 s, 2 min, 3 h 30 min, 2 d: as everywhere else."""
+    return numbers_text.duration(seconds) or ""
 
 
 def clock_time(at: datetime, seen_from: datetime | None) -> str:

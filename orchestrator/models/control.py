@@ -22,6 +22,10 @@ class ControlSwitch(models.Model):
     changed_by = models.CharField(max_length=150, blank=True)
     changed_at = models.DateTimeField()
 
+    class Meta:
+        verbose_name = _("control switch")
+        verbose_name_plural = _("control switch")  # there is one
+
 
 class Lease(models.Model):
     """A named role held by one process at a time. Times are the database's clock."""

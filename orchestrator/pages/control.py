@@ -7,10 +7,12 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from orchestrator.selectors import pages as reads_
 from orchestrator.selectors.pages_health import queue
 from orchestrator.services import control as service
+from orchestrator.services import exits
 from tradingsite.foundation import audit, clock
 from tradingsite.foundation.errors import Invalid
 from tradingsite.foundation.roles import Role
@@ -55,6 +57,13 @@ def control_change(request: HttpRequest) -> HttpResponse:
     elif position == "stopped":
         service.stop(actor, now, reason)
         text = _("Trading is stopped. No order can be sent.")
+    elif position == "flatten":
+        count = exits.flatten("", actor=actor, now=now, reason=reason)
+        text = ngettext(
+            "Entries are paused and %(count)s position is being closed; then everything stops.",
+            "Entries are paused and %(count)s positions are being closed; then everything stops.",
+            count,
+        ) % {"count": count}
     elif position == "running":
         _require_reason_after_stop(reason)
         service.start(actor, now, reason)

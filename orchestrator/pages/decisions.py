@@ -18,12 +18,13 @@ from orchestrator.selectors.words import cause_word
 from tradingsite.foundation import clock
 from tradingsite.foundation.errors import Invalid
 from tradingsite.foundation.states_text import ACTION
-from tradingsite.foundation.web import csv_of, fragment, page_number, reads, version_of
+from tradingsite.foundation.web import csv_of, fragment, only, page_number, reads, version_of
 
 RANGES: Final = {"day": timedelta(days=1), "week": timedelta(days=7), "month": timedelta(days=30)}
 
 
 def _filter(request: HttpRequest) -> reads_.Filter:
+    only(request, "workflow", "action", "cause", "range", "asset", "skips")
     get = request.GET.get
     workflow, action, cause, span = get("workflow", ""), get("action", ""), get("cause", ""), get("range", "")
     asset_type = get("asset", "")
@@ -34,6 +35,7 @@ def _filter(request: HttpRequest) -> reads_.Filter:
             (cause, {item.value for item in Cause}),
             (span, RANGES),
             (asset_type, plugins.asset_types()),
+            (get("skips", ""), ("all", "group")),
         )
         if value and value not in known
     ]

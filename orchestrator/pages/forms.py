@@ -10,10 +10,11 @@ from typing import Any, Final
 from django.utils.translation import gettext as _
 
 from orchestrator import plugins
-from orchestrator.params import Param
+from orchestrator.params import Param, validate
 from orchestrator.selectors.pages import WorkflowRow
 from orchestrator.services.intervals import INTERVALS
 from orchestrator.services.intervals import labels as interval_labels
+from orchestrator.services.intervals import problems as interval_problems
 from tradingsite.foundation.errors import FieldProblem, Invalid
 from tradingsite.foundation.typed_numbers import parse
 
@@ -134,8 +135,25 @@ def read(row: WorkflowRow, posted: Mapping[str, str]) -> Values:
     if not name_text:
         problems.append({"pointer": "#/name", "code": "required", "detail": _("Please give it a name.")})
     if problems:
+        problems += _out_of_range(plugins.get(row.type_key), intervals, params, problems)
         raise Invalid(_("Please correct the marked fields."), errors=problems)
     return Values(name_text, intervals, params)
+
+
+def _out_of_range(
+    kind: plugins.WorkflowType,
+    intervals: Mapping[str, int],
+    params: Mapping[str, Any],
+    unreadable: list[FieldProblem],
+) -> list[FieldProblem]:
+    """What the service would say about the rest: everything is told at once, not the ranges after the typing errors."""
+    found = interval_problems(kind, intervals)
+    try:
+        validate(kind.params, params)
+    except Invalid as error:
+        found += error.errors
+    told = {problem["pointer"].rsplit("/", 1)[-1] for problem in unreadable}
+    return [problem for problem in found if problem["pointer"].rsplit("/", 1)[-1] not in told]
 
 
 def _number(name: str, text: str, problems: list[FieldProblem]) -> Decimal | None:

@@ -12,12 +12,13 @@ from orchestrator.selectors import pages_runs as reads_
 from orchestrator.selectors.pages import workflow_names
 from tradingsite.foundation.errors import Invalid
 from tradingsite.foundation.states_text import RUN
-from tradingsite.foundation.web import fragment, page_number, reads, version_of
+from tradingsite.foundation.web import fragment, only, page_number, reads, version_of
 
 FILTERS = ("open", "succeeded", "failed", "skipped", "cancelled")
 
 
 def _wanted(request: HttpRequest) -> tuple[int | None, str, int]:
+    only(request, "workflow", "status")
     workflow = request.GET.get("workflow", "")
     status = request.GET.get("status", "")
     if workflow and not (workflow.isascii() and workflow.isdigit() and len(workflow) < 12):

@@ -91,7 +91,7 @@ def _save(request: HttpRequest, row: reads_.WorkflowRow, posted: Mapping[str, st
     service.edit(
         row.pk,
         version=_version(posted),
-        name=values.name,
+        name=None if values.name == row.name else values.name,
         params=values.params,
         actor=audit.actor_of(request),
         now=clock.now(),

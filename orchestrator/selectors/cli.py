@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Min
+from django.db.models import Count, Min, Q
 
 from orchestrator.models import Decision, Lease, ProcessBeat, Run, Workflow
 from orchestrator.services import control
@@ -75,11 +75,29 @@ def workflows(status: str = "", asset_type: str = "") -> list[dict[str, Any]]:
     return [_workflow(row) for row in rows.order_by("asset_type", "slug")]
 
 
+def is_loop_alive(now: datetime) -> bool:
+    """Whether a decision loop was heard of lately."""
+    since = now - timedelta(seconds=_SILENT_S)
+    return ProcessBeat.objects.filter(role="loop", beat_at__gte=since).exists()
+
+
+def slug_of(name: str) -> str:
+    """The slug of a workflow told by slug or number. Raises NotFound."""
+    found = (
+        Q(slug=name) | Q(pk=int(name))
+        if name.isascii() and name.isdigit() and len(name) < 18
+        else Q(slug=name)
+    )
+    # One that is called by a number wins over the one that has it.
+    slugs = list(Workflow.objects.filter(found).values_list("slug", flat=True))
+    if not slugs:
+        raise NotFound(f"There is no workflow {name}. `manage.py workflow list` shows all.")
+    return name if name in slugs else slugs[0]
+
+
 def workflow(slug: str, now: datetime) -> dict[str, Any]:
     """One workflow with its last runs and its figures of the last seven days. Raises NotFound."""
-    row = Workflow.objects.filter(slug=slug).first()
-    if row is None:
-        raise NotFound(f"There is no workflow {slug}. `workflow list` shows all.")
+    row = Workflow.objects.get(slug=slug_of(slug))
     runs = Run.objects.filter(workflow=row).order_by("-slot_at", "-pk")[:10]
     return {
         **_workflow(row),

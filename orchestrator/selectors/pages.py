@@ -10,9 +10,10 @@ from typing import Any, Final
 from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 
-from orchestrator import plugins
+from orchestrator import naming, plugins
 from orchestrator.models import ProcessBeat, Run, Workflow, WorkflowEvent, WorkflowRevision
 from orchestrator.services import control, intervals
+from tradingsite.foundation import said
 from tradingsite.foundation.errors import NotFound
 from tradingsite.foundation.numbers_text import quantity
 from tradingsite.foundation.web import pulse, version_of
@@ -135,7 +136,7 @@ def _workflow_row(row: Workflow, counts: tuple[int, int] | None) -> WorkflowRow:
     return WorkflowRow(
         pk=row.pk,
         slug=row.slug,
-        name=row.name,
+        name=naming.shown(row.type_key, row.name),
         title=title,
         type_key=row.type_key,
         asset_type=row.asset_type,
@@ -165,7 +166,9 @@ def _workflow_row(row: Workflow, counts: tuple[int, int] | None) -> WorkflowRow:
 
 def workflow_names() -> tuple[tuple[int, str], ...]:
     """(pk, name) of every workflow, for filters."""
-    return tuple(Workflow.objects.order_by("name").values_list("pk", "name"))
+    rows = Workflow.objects.values_list("pk", "type_key", "name")
+    named = ((pk, naming.shown(type_key, name)) for pk, type_key, name in rows)
+    return tuple(sorted(named, key=lambda item: item[1]))
 
 
 # Constants for `web.pulse`: what changes whenever a workflow or a run does.
@@ -206,27 +209,6 @@ def halts() -> tuple[bool, bool]:
     return control.halted_by_file(), control.halted_by_env()
 
 
-def pairs(values: Any, limit: int = 40) -> tuple[tuple[str, str], ...]:
-    """A JSON object as readable (name, value) pairs; nested values stay compact, long ones are cut."""
-    if not isinstance(values, Mapping):
-        return ()
-    return tuple(
-        (str(name).replace("_", " "), _said(value)[:240]) for name, value in list(values.items())[:limit]
-    )
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{str(key).replace('_', ' ')} {_said(item)}" for key, item in value.items()) or "–"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(_said(item) for item in value) or "–"
-    if value is None or value == "":
-        return "–"
-    if isinstance(value, bool):
-        return _("yes") if value else _("no")
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
 def soonest(rows: Iterable[WorkflowRow], limit: int = 8) -> tuple[WorkflowRow, ...]:
     """Of rows already read, those that run next."""
     due = [(row.next_run_at, row.pk, row) for row in rows if row.is_open and row.next_run_at is not None]
@@ -238,7 +220,7 @@ def named_params(row: WorkflowRow) -> tuple[tuple[str, str], ...]:
     try:
         schema = plugins.get(row.type_key).params
     except plugins.UnknownWorkflowType:
-        return pairs(row.params)
+        return said.pairs(row.params)
     shown = []
     for param in schema:
         value = row.params.get(param.name, param.default)
@@ -247,7 +229,7 @@ def named_params(row: WorkflowRow) -> tuple[tuple[str, str], ...]:
         elif param.kind in ("int", "float"):
             text = " ".join(part for part in (quantity(value) or "–", str(param.unit)) if part)
         else:
-            text = _said(value)
+            text = said.text(param.name, value)
         shown.append((str(param.label), text))
     return tuple(shown)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -11,14 +13,16 @@ from django.db.models import Max, OuterRef, Subquery, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from orchestrator import explain
+from orchestrator import explain, naming
 from orchestrator.models import Decision, Run, Workflow
-from orchestrator.selectors.pages import DECISION_PULSE, RUN_PULSE, Page, page_of, pairs
+from orchestrator.selectors.pages import DECISION_PULSE, RUN_PULSE, Page, page_of
 from orchestrator.selectors.words import input_word
+from tradingsite.foundation import said
 from tradingsite.foundation.errors import NotFound
 from tradingsite.foundation.web import pulse, version_of
 
 PAGE_SIZE: Final = 40
+_LOG_YEAR: Final = math.log(366 * 86_400)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,7 +146,7 @@ def _row(row: Any) -> DecisionRow:
     return DecisionRow(
         pk=row.pk,
         workflow_pk=row.workflow_id,
-        workflow_name=row.workflow.name,
+        workflow_name=naming.shown(row.workflow.type_key, row.workflow.name),
         asset_type=row.workflow.asset_type,
         action=row.action,
         cause=row.cause,
@@ -207,7 +211,7 @@ class DecisionDetail:
     factors: tuple[Mapping[str, Any], ...]
     gates: tuple[Mapping[str, Any], ...]
     counterfactuals: tuple[Mapping[str, Any], ...]
-    inputs: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    inputs: tuple[tuple[str, tuple[said.Fact, ...]], ...]
     inputs_as_of: datetime | None
     data_age_s: float | None
     data_age_limit_s: float | None
@@ -228,7 +232,11 @@ def detail(pk: int) -> DecisionDetail:
     contributions = [float(factor.get("contribution") or 0.0) for factor in row.factors]
     bars, zero = waterfall(contributions)
     words = explain.factors(row)
-    factors = tuple({**_mapping(word), "bar": bar} for word, bar in zip(words, bars, strict=False))
+    so_far = itertools.accumulate(contributions)  # logarithms of seconds
+    factors = tuple(
+        {**_mapping(word), "bar": bar, "so_far_s": math.exp(min(total, _LOG_YEAR))}
+        for word, bar, total in zip(words, bars, so_far, strict=False)
+    )
     same = Decision.objects.filter(workflow_id=row.workflow_id)
     return DecisionDetail(
         row=_row(row),
@@ -236,7 +244,7 @@ def detail(pk: int) -> DecisionDetail:
         gates=tuple(_mapping(gate) for gate in explain.gates(row)),
         counterfactuals=tuple(_mapping(item) for item in explain.counterfactuals(row)),
         inputs=tuple(
-            (input_word(name), pairs(values))
+            (input_word(name), said.facts(values))
             for name, values in row.inputs.items()
             if isinstance(values, Mapping)
         ),

@@ -9,9 +9,11 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from orchestrator import naming
 from orchestrator.models import Run
-from orchestrator.selectors.pages import FAILED, PAGE_SIZE, RUN_PULSE, Page, page_of, pairs
+from orchestrator.selectors.pages import FAILED, PAGE_SIZE, RUN_PULSE, Page, page_of
 from orchestrator.selectors.words import cause_word, reason_word
+from tradingsite.foundation import said
 from tradingsite.foundation.errors import NotFound
 from tradingsite.foundation.web import pulse, version_of
 
@@ -68,7 +70,7 @@ def _run_row(row: Run) -> RunRow:
     return RunRow(
         pk=row.pk,
         workflow_pk=row.workflow_id,
-        workflow_name=row.workflow.name,
+        workflow_name=naming.shown(row.workflow.type_key, row.workflow.name),
         asset_type=row.workflow.asset_type,
         slot_at=row.slot_at,
         status=row.status,
@@ -88,7 +90,7 @@ def _run_row(row: Run) -> RunRow:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a run with its summary as (name, value) pairs."""
+    """One step of a run with what it reported."""
 
     position: int
     name: str
@@ -96,7 +98,7 @@ class Step:
     started_at: datetime
     duration_s: float | None
     changed: bool
-    summary: tuple[tuple[str, str], ...]
+    summary: tuple[said.Fact, ...]
     error: str
 
 
@@ -130,7 +132,7 @@ def run_detail(pk: int) -> RunDetail:
             started_at=step.started_at,
             duration_s=(step.finished_at - step.started_at).total_seconds() if step.finished_at else None,
             changed=step.changed,
-            summary=pairs(step.summary),
+            summary=said.facts(step.summary),
             error=step.error,
         )
         for step in row.steps.order_by("position")

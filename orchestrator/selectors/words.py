@@ -13,7 +13,7 @@ _CAUSES: Final[dict[str, Any]] = {
     "stop_near": _("a stop is near"),
     "manual": _("somebody asked"),
     "retry": _("the run before failed"),
-    "first": _("the first run"),
+    "first": _("it was the first run"),
 }
 
 
@@ -23,6 +23,7 @@ def cause_word(code: str) -> str:
 
 
 _INPUTS: Final[dict[str, Any]] = {
+    "subject": _("Workflow"),
     "conditions": _("Market"),
     "exposure": _("At stake"),
     "load": _("Machine"),

@@ -94,7 +94,7 @@ def test_workflows_are_listed_and_shown(time, row):
     code, out, _err = manage("workflow", "list", "--json")
     assert code == 0 and [item["slug"] for item in json.loads(out)["workflows"]] == ["toy"]
     code, out, _err = manage("workflow", "list")
-    assert out.splitlines()[0].split()[:2] == ["SLUG", "ASSET"]
+    assert out.splitlines()[0].split()[:2] == ["ID", "SLUG"]
     code, out, _err = manage("workflow", "show", "toy", "--json")
     document = json.loads(out)
     assert document["params"] == {"size": 3} and document["performance_7d"]["success_ratio"] is None

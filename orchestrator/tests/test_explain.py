@@ -22,6 +22,7 @@ from orchestrator.explain import reading
 from orchestrator.models import Decision
 from orchestrator.tests.engine.strategies import examples
 from orchestrator.tests.engine.test_properties import ANYTHING
+from tradingsite.foundation.numbers_text import NBSP
 
 NOW = datetime(2026, 3, 6, 14, 5, tzinfo=UTC)  # a Friday
 SUBJECT = Subject(key="toy", bounds=Bounds(min_s=120, base_s=300, max_s=900), is_trading=True)
@@ -44,6 +45,11 @@ def row_of(
     return decision_to_row(decision, **parts, now=NOW)
 
 
+def breaking(text: str) -> str:
+    """The text with ordinary spaces between numbers and units."""
+    return text.replace(NBSP, " ")
+
+
 @pytest.fixture(autouse=True)
 def _english_in_utc() -> Any:
     with translation.override("en"), timezone.override("UTC"):
@@ -51,15 +57,15 @@ def _english_in_utc() -> Any:
 
 
 def test_a_run_says_why_with_value_and_threshold_the_interval_and_what_is_next() -> None:
-    assert explain.sentence(row_of()) == (
-        "Ran now, 2 min after the last run (base 5 min): volatility 0.86 above 0.80, uptrend, at least 2 min; "
+    assert breaking(explain.sentence(row_of())) == (
+        "Ran now, 2 min 1 s after the last run (base 5 min): volatility 0.86 above 0.80, uptrend, at least 2 min; "
         "CPU 34 % allows. Interval 5 min → 2 min. Next check 14:07 UTC."
     )
 
 
 def test_a_wait_says_what_it_waits_for() -> None:
-    assert explain.sentence(row_of(Conditions(volatility=0.4))) == (
-        "Waits, 2 min after the last run (base 5 min): volatility 0.40 not above 0.80; CPU 34 % allows. "
+    assert breaking(explain.sentence(row_of(Conditions(volatility=0.4)))) == (
+        "Waits, 2 min 1 s after the last run (base 5 min): volatility 0.40 not above 0.80; CPU 34 % allows. "
         "Interval 5 min. Next check 14:07 UTC."
     )
 
@@ -73,9 +79,9 @@ def test_a_skip_names_the_gate_and_its_end() -> None:
 
 def test_a_skip_without_a_known_end_says_so() -> None:
     stale = Conditions(data_age_s=200, data_age_limit_s=180)
-    assert explain.sentence(row_of(stale)) == (
-        "Skipped: data is 200 s old, more than 3 min. Looks again as soon as that changes."
-    ).replace("200 s", reading.duration(200))
+    assert breaking(explain.sentence(row_of(stale))) == (
+        "Skipped: data is 3 min 20 s old, more than 3 min. Looks again as soon as that changes."
+    )
     stopped = replace(SUBJECT, switch=Switch.STOPPED)
     assert explain.sentence(row_of(subject=stopped)).startswith("Skipped: the switch is on stopped.")
 
@@ -143,7 +149,7 @@ def test_factors_have_labels_units_and_effects() -> None:
     assert [item.code for item in explain.factors(row_of())] == [
         "base", "volatility", "trend", "session", "load", "exposure", "failures", "learned", "bounds", "dead_band",
     ]  # fmt: skip
-    assert texts["base"].value_text == "5 min"
+    assert breaking(texts["base"].value_text) == "5 min"
     assert (texts["volatility"].value_text, texts["volatility"].threshold_text) == ("0.86", "0.80")
     assert texts["volatility"].effect_text == "shortens by 60 %"
     assert texts["load"].label == "Machine load (CPU)"
@@ -157,7 +163,7 @@ def test_factors_have_labels_units_and_effects() -> None:
 def test_gates_have_text_value_and_limit() -> None:
     held = explain.gates(row_of(Conditions(data_age_s=600, data_age_limit_s=180, venue_up=False)))
     assert [item.code for item in held] == ["data_stale", "venue_down"]
-    assert (held[0].value_text, held[0].limit_text) == ("10 min", "3 min")
+    assert (breaking(held[0].value_text), breaking(held[0].limit_text)) == ("10 min", "3 min")
     assert held[1].text == "the venue is down"
 
 
@@ -194,8 +200,8 @@ def test_any_stored_decision_reads_as_text_without_holes(parts: dict[str, Any]) 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 s"), (0.5, "0.5 s"), (45, "45 s"), (60, "1 min"), (89, "89 s"), (90, "1.5 min"), (120, "2 min"),
-     (252.27, "4.2 min"), (3600, "1 h"), (5400, "1.5 h"), (43_200, "12 h"), (86_400, "1 d"), (172_800, "2 d")],
+    [(0, "0 s"), (0.5, "500 ms"), (45, "45 s"), (60, "1 min"), (89, "1 min 29 s"), (90, "1 min 30 s"), (120, "2 min"),
+     (252.27, "4 min 12 s"), (3600, "1 h"), (5400, "1 h 30 min"), (43_200, "12 h"), (86_400, "1 d"), (172_800, "2 d")],
 )  # fmt: skip
 def test_durations_read_like_people_write_them(seconds: float, text: str) -> None:
-    assert reading.duration(seconds) == text
+    assert breaking(reading.duration(seconds)) == text

@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.engine.types import Bounds
 from orchestrator.recommend import Recommendation, Subject, gather, recommend, wilson
+from tradingsite.foundation.numbers_text import NBSP
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 SUBJECT = Subject(
@@ -67,7 +68,7 @@ def test_a_week_under_the_threshold_suggests_a_longer_base_interval() -> None:
     assert item.evidence_n == 49
     assert item.text == (
         "Volatility stayed under 0.80 for 8 days (highest 0.40, n = 49 decisions). "
-        "Consider a base interval of 7.5 min (now 5 min)."
+        f"Consider a base interval of 7{NBSP}min 30{NBSP}s (now 5{NBSP}min)."
     )
 
 

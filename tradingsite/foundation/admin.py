@@ -7,8 +7,10 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from . import alerts, audit, clock, roles, services, tokens
+from . import admin_users, alerts, audit, clock, profiles, roles, services, tokens
 from .models import Alert, ApiToken, AuditEvent, UserProfile
+
+admin_users.register()
 
 
 class ReadOnlyAdmin(admin.ModelAdmin[Any]):
@@ -98,7 +100,11 @@ class UserProfileAdmin(admin.ModelAdmin[UserProfile]):
         # The role changes through its service, so that it is audited.
         wanted = roles.parse(obj.role)
         if change:
-            obj.save(update_fields=["language", "time_zone", "theme", "palette", "base_currency"])
+            names = ("language", "time_zone", "theme", "palette", "base_currency")
+            stored = UserProfile.objects.get(pk=obj.pk)
+            profiles.change(
+                stored, actor=audit.actor_of(request), **{name: getattr(obj, name) for name in names}
+            )
         else:
             obj.role = UserProfile.Role.VIEWER
             obj.save(force_insert=True)

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils.translation import gettext as _
 
-from . import audit, statements, transitions
+from . import audit, said, statements, transitions
 from .errors import ConcurrentChange, Invalid, NotFound
 from .jsonable import plain
 from .models import Alert, AlertEvent
@@ -150,7 +150,7 @@ class _Places(dict[str, Any]):
 
 
 def _render(template: Any, alert: Alert) -> str:
-    places = _Places({**alert.params, "subject": alert.subject, "count": alert.count})
+    places = _Places({**alert.params, "subject": said.word(alert.subject), "count": alert.count})
     try:
         return str(template) % places
     except (TypeError, ValueError):

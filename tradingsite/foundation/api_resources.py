@@ -182,6 +182,7 @@ class Docs(SpectacularSwaggerSplitView):
     permission_classes = [RoleOrScope]
     throttle_classes = ()
     url_name = "api:schema"
+    template_name = "pages/api_docs.html"  # ours: with the mode and a way back
 
 
 # --- Probes -------------------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ failure: {"ok": false, "problem": {...}}. Progress and logs go to standard error
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
 import os
@@ -50,6 +52,22 @@ class JsonCommand(BaseCommand):
     def run(self, options: dict[str, Any]) -> int:
         raise NotImplementedError
 
+    def run_from_argv(self, argv: list[str]) -> None:
+        """A wrong call with --json is told in the same shape as every other failure."""
+        if "--json" in argv:
+            self._called_from_command_line = True  # the parser leaves with a code instead of raising
+            said = io.StringIO()
+            try:
+                with contextlib.redirect_stderr(said):
+                    self.create_parser(argv[0], argv[1]).parse_args(argv[2:])
+            except SystemExit as stop:
+                if stop.code == EXIT_USAGE:
+                    detail = said.getvalue().strip().rpartition("error: ")[2]
+                    problem = {"code": "usage", "status": 400, "detail": detail}
+                    self.stdout.write(to_json({"ok": False, "problem": problem}))
+                raise
+        super().run_from_argv(argv)
+
     def handle(self, *args: Any, **options: Any) -> None:
         self._as_json = bool(options.get("as_json"))
         try:
@@ -59,6 +77,9 @@ class JsonCommand(BaseCommand):
         except CommandError as e:
             code = self._problem({"code": "failed", "detail": str(e)}, e.returncode, options)
         except (DatabaseError, InterfaceError) as e:
+            if lacks_tables(e):
+                detail = "The database has no tables for this yet. Run: make setup"
+                raise SystemExit(self._problem({"code": "not-set-up", "detail": detail}, 1, options)) from e
             detail = f"The database does not answer: {str(e).strip() or type(e).__name__}"
             code = self._problem({"code": "unavailable", "detail": detail}, EXIT_TEMPORARY, options)
         except KeyboardInterrupt:
@@ -100,6 +121,12 @@ class JsonCommand(BaseCommand):
                 if error["detail"] not in problem["detail"]:
                     self.stderr.write(f"  {error['pointer']}: {error['detail']}")
         return code or EXIT_FAILURE
+
+
+def lacks_tables(error: BaseException) -> bool:
+    """Whether the database was never migrated (or not as far as this code)."""
+    text = str(error)
+    return "no such table" in text or ("relation " in text and "does not exist" in text)
 
 
 def problem_of(error: DomainError) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from django.db import connection, transaction
 
 Check: TypeAlias = Callable[[datetime], list[str]]
+Ask: TypeAlias = Callable[[datetime], Check]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +28,7 @@ class InvariantResult:
 
 
 _checks: dict[str, list[tuple[str, Check]]] = {}
+_asking: dict[str, list[tuple[str, Ask]]] = {}
 
 
 def register(code: str, check: Check, *, title: str = "") -> None:
@@ -36,8 +38,17 @@ def register(code: str, check: Check, *, title: str = "") -> None:
         known.append((title or (check.__doc__ or code).strip().splitlines()[0], check))
 
 
+def register_asking(code: str, ask: Ask, *, title: str = "") -> None:
+    """Add a check that needs somebody outside the database. `ask` is called before the snapshot opens and may wait and
+    write; what it returns is the check, which is called inside and may do neither. Idempotent.
+    """
+    known = _asking.setdefault(code, [])
+    if not any(existing is ask for _, existing in known):
+        known.append((title or (ask.__doc__ or code).strip().splitlines()[0], ask))
+
+
 def codes() -> tuple[str, ...]:
-    return tuple(sorted(_checks, key=lambda code: int(code[1:])))
+    return tuple(sorted({*_checks, *_asking}, key=lambda code: int(code[1:])))
 
 
 def run(now: datetime, only: tuple[str, ...] = ()) -> tuple[InvariantResult, ...]:
@@ -46,23 +57,34 @@ def run(now: datetime, only: tuple[str, ...] = ()) -> tuple[InvariantResult, ...
     All of them see the database as it is at one instant; what a running system writes meanwhile would look like a
     contradiction.
     """
+    wanted = [code for code in codes() if not only or code in only]
+    asked = {
+        code: [(title, _ask(title, ask, now)) for title, ask in _asking.get(code, ())] for code in wanted
+    }
     with one_instant():
-        return tuple(_run(now, only))
+        return tuple(_judge(code, [*_checks.get(code, ()), *asked[code]], now) for code in wanted)
 
 
-def _run(now: datetime, only: tuple[str, ...]) -> list[InvariantResult]:
-    results = []
-    for code in codes():
-        if only and code not in only:
-            continue
-        violations: list[str] = []
-        for title, check in _checks[code]:
-            try:
-                violations += check(now)
-            except Exception as error:  # noqa: BLE001 - a checker that fails must be reported as a broken invariant
-                violations.append(f"{title}: the check itself failed: {type(error).__name__}: {error}")
-        results.append(InvariantResult(code=code, title=_checks[code][0][0], violations=tuple(violations)))
-    return results
+def _ask(title: str, ask: Ask, now: datetime) -> Check:
+    try:
+        return ask(now)
+    except Exception as error:  # noqa: BLE001 - it must be reported as a broken invariant
+        violation = _failure(title, error)
+        return lambda now: [violation]
+
+
+def _judge(code: str, checks: list[tuple[str, Check]], now: datetime) -> InvariantResult:
+    violations: list[str] = []
+    for title, check in checks:
+        try:
+            violations += check(now)
+        except Exception as error:  # noqa: BLE001 - a checker that fails must be reported as a broken invariant
+            violations.append(_failure(title, error))
+    return InvariantResult(code=code, title=checks[0][0], violations=tuple(violations))
+
+
+def _failure(title: str, error: Exception) -> str:
+    return f"{title}: the check itself failed: {type(error).__name__}: {error}"
 
 
 @contextmanager

@@ -33,6 +33,11 @@ def put_setting(key: str, value: Any, *, actor: audit.Actor, now: datetime) -> N
         )
 
 
+def remember(key: str, value: Any, now: datetime) -> None:
+    """Set a site-wide value that is part of something larger, which its caller records in the audit log."""
+    Setting.objects.update_or_create(key=key, defaults={"value": value, "updated_at": now})
+
+
 def change_role(user: Any, role: roles.Role, *, actor: audit.Actor) -> UserProfile:
     """Give `user` another role, at once, audited. Raises Invalid for NONE (disable the user instead)."""
     if role == roles.Role.NONE:

@@ -228,6 +228,13 @@ def field_errors(error: Invalid) -> dict[str, str]:
     return {problem["pointer"].rsplit("/", 1)[-1]: problem["detail"] for problem in error.errors}
 
 
+def only(request: HttpRequest, *names: str) -> None:
+    """Raises Invalid for a parameter of the address that is none of `names` (nor the page, nor a fragment's version)."""
+    for name in request.GET:
+        if name not in (*names, "page", "v"):
+            raise Invalid(_("There is nothing called %(value)s to filter by.") % {"value": name[:30]})
+
+
 def page_number(request: HttpRequest) -> int:
     """The page asked for, 1 when it is missing. Raises Invalid for anything but a positive whole number below 100000."""
     text = request.GET.get("page", "1")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from assets.markets.selectors.pages import is_demo_feed
 from assets.markets.selectors.setup import calendars_lacking_days
 from assets.markets.services import calendar_days, instruments
 from assets.trading.services import accounts
 from orchestrator.services import workflows
+from tradingsite.management import demo
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,12 +23,16 @@ class BootstrapReport:
 
 
 def bootstrap(now: datetime) -> BootstrapReport:
-    """Instruments, exchange sessions, paper accounts and workflows of everything that is plugged in."""
-    changed = instruments.sync_universe(now)
+    """Instruments, exchange sessions, paper accounts and workflows of everything that is plugged in.
+
+    A demo that a person took away stays away.
+    """
+    with_demo = demo.is_wanted()
+    changed = instruments.sync_universe(now, with_demo=with_demo)
     # The calendar library takes seconds to load: only when days are missing.
     days = sum(calendar_days.sync(calendar, now).added for calendar in calendars_lacking_days(now))
     before = accounts.count()
-    for is_demo in {False, is_demo_feed()}:
+    for is_demo in {False, with_demo}:
         accounts.ensure_paper_accounts(now, is_demo=is_demo)
     return BootstrapReport(
         instruments=changed,

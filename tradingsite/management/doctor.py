@@ -21,6 +21,7 @@ from assets.markets.selectors import pages as markets
 from assets.markets.selectors.setup import calendars_lacking_days
 from orchestrator.health.findings import REQUIRED_ROLES, Limits
 from orchestrator.selectors import cli
+from tradingsite.management import demo
 
 PYTHON = ((3, 11), (3, 14))
 _MB = 1_000_000
@@ -214,6 +215,11 @@ def feed(now: datetime) -> Iterator[Diagnosis]:
     name = f"feed {settings.TRADING_FEED}"
     if settings.TRADING_FEED == "none":
         yield Diagnosis(name=name, state="off", detail="no feed is configured", fix="Set TRADING_FEED.")
+    elif settings.TRADING_FEED == "simulated" and not demo.is_wanted():
+        yield Diagnosis(
+            name=name, state="warning", detail="the demo was removed, so there is nothing to trade",
+            fix="Set TRADING_FEED, for example to binance, and start again; or: manage.py seed_demo",
+        )  # fmt: skip
     elif newest is None:
         yield Diagnosis(name=name, state="off", detail="no price has come in yet", fix="make run")
     elif now - newest > timedelta(minutes=2) and processes(now).state != "off":

@@ -31,6 +31,7 @@ def _context(errors: dict[str, str]) -> dict[str, Any]:
     return {
         "counts": [(word, counts[name]) for name, word in _words().items() if name in counts],
         "is_empty": not any(counts.values()),
+        "next_step": demo.next_step() if demo.was_removed() else "",
         "phrase": demo.PHRASE,
         "why_not": demo.why_not(is_running=True),
         "errors": errors,
@@ -54,7 +55,8 @@ def data(request: HttpRequest) -> HttpResponse:
     actor, reason = audit.actor_of(request), request.POST["reason"].strip()[:200]
     gone = demo.remove(actor, clock.now(), is_running=True, reason=reason)
     text = _("The demo is gone: %(orders)s orders, %(candles)s candles and what belongs to them.")
-    return done(request, text % {"orders": gone["orders"], "candles": gone["candles"]}, "pages:data")
+    told = text % {"orders": gone["orders"], "candles": gone["candles"]}
+    return done(request, f"{told} {demo.next_step()}", "pages:data")
 
 
 def _require(request: HttpRequest) -> None:

@@ -9,18 +9,19 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from orchestrator.selectors.pages import page_of, pairs
+from orchestrator.selectors.pages import page_of
 from tradingsite.foundation import alerts as service
-from tradingsite.foundation import audit, clock, selectors
+from tradingsite.foundation import audit, clock, said, selectors
 from tradingsite.foundation.errors import Invalid
 from tradingsite.foundation.roles import Role
-from tradingsite.foundation.web import done, fragment, page_number, posts, reads, reads_as, version_of
+from tradingsite.foundation.web import done, fragment, only, page_number, posts, reads, reads_as, version_of
 
 PAGE_SIZE: Final = 50
 STATES: Final = {"open": ("open",), "acknowledged": ("acknowledged",), "resolved": ("resolved",), "all": ()}
 
 
 def _state(request: HttpRequest) -> str:
+    only(request, "state")
     state = request.GET.get("state", "open")
     if state not in STATES:
         raise Invalid(_("There is no state %(status)s.") % {"status": state[:20]})
@@ -68,6 +69,7 @@ def alert_acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
 @reads_as(Role.ADMIN)
 def audit_log(request: HttpRequest) -> HttpResponse:
     """Who did what, newest first."""
+    only(request, "action", "actor")
     number = page_number(request)
     wanted = {key: request.GET.get(key, "")[:80] for key in ("action", "actor")}
     start = (number - 1) * PAGE_SIZE
@@ -79,7 +81,7 @@ def audit_log(request: HttpRequest) -> HttpResponse:
 
 
 def _audit_row(row: selectors.AuditRow) -> dict[str, Any]:
-    before, after = dict(pairs(row.before)), dict(pairs(row.after))
+    before, after = dict(said.pairs(row.before)), dict(said.pairs(row.after))
     names = dict.fromkeys([*before, *after])
     changes = [
         (name, before.get(name, ""), after.get(name, ""))

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext_lazy
 
@@ -21,8 +20,9 @@ from orchestrator.selectors import pages_decisions as decisions
 from orchestrator.selectors.pages_health import queue
 from tradingsite.foundation import clock, selectors
 from tradingsite.foundation.errors import Invalid
-from tradingsite.foundation.web import fragment, pulse, reads, version_of
+from tradingsite.foundation.web import fragment, only, pulse, reads, version_of
 from tradingsite.pages import nav
+from tradingsite.pages.needs import needs
 
 RANGES: Final = (
     ("1d", pgettext_lazy("range", "1D")),
@@ -31,17 +31,6 @@ RANGES: Final = (
     ("3m", pgettext_lazy("range", "3M")),
     ("all", pgettext_lazy("range", "All")),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """Something that needs a person: what, since when, and one way on."""
-
-    severity: str
-    text: str
-    since: datetime | None
-    url: str
-    link: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +90,12 @@ class Facts:
 
 def _top(facts: Facts) -> dict[str, Any]:
     blocks = books.totals(facts.books)
-    return {"needs": _needs(facts), "checked_at": facts.now, "blocks": blocks, "run_counts": queue(facts.now)}
+    return {
+        "needs": needs(facts.books, facts.workflows),
+        "checked_at": facts.now,
+        "blocks": blocks,
+        "run_counts": queue(facts.now),
+    }
 
 
 def _version() -> str:
@@ -119,24 +113,6 @@ def _version() -> str:
     )
 
 
-def _needs(facts: Facts) -> list[Need]:
-    rank = {"critical": 0, "warning": 1, "info": 2}
-    needs = [
-        Need(row.severity, row.title, row.first_seen_at, reverse("pages:alerts"), _("Look"))
-        for row in selectors.attention(8)
-        if row.status == "open" and row.severity != "info"
-    ]
-    for row in facts.workflows:
-        if row.status == "halted" or row.failures:
-            text = _("%(name)s failed %(count)s times in a row") % {"name": row.name, "count": row.failures}
-            if row.status == "halted":
-                text = _("%(name)s is halted") % {"name": row.name}
-            url = reverse("pages:workflow", args=[row.pk])
-            needs.append(Need("warning", text, row.last_run_at, url, _("Look")))
-    needs.sort(key=lambda need: rank.get(need.severity, 3))
-    return needs[:8]
-
-
 def _activity(rows: tuple[workflows.WorkflowRow, ...]) -> dict[str, Any]:
     newest = list(decisions.newest_by_workflow().values())
     return {"decisions": newest[:6], "upcoming": workflows.soonest(rows)}
@@ -145,6 +121,7 @@ def _activity(rows: tuple[workflows.WorkflowRow, ...]) -> dict[str, Any]:
 @reads
 def overview(request: HttpRequest) -> HttpResponse:
     """The page. Each part has its own version, so each refreshes on its own."""
+    only(request, "range")
     span = request.GET.get("range", "1m")
     if span not in dict(RANGES):
         raise Invalid(_("There is nothing called %(value)s to filter by.") % {"value": span[:30]})

@@ -24,6 +24,7 @@ from tradingsite.foundation import audit, clock, roles, setup
 from tradingsite.foundation.errors import Conflict, Invalid
 from tradingsite.foundation.roles import Role
 from tradingsite.foundation.web import done, field_errors, form
+from tradingsite.management import demo
 from tradingsite.pages import look, nav
 from tradingsite.pages.preferences import save
 
@@ -92,9 +93,10 @@ def start(request: HttpRequest) -> HttpResponse:
             request, "pages/setup_start.html", {"steps": _steps(3), "specs": specs, "is_demo": is_demo_feed()}
         )
     now, actor = clock.now(), audit.actor_of(request)
-    instruments.sync_universe(now)
+    with_demo = demo.is_wanted()
+    instruments.sync_universe(now, with_demo=with_demo)
     workflows.sync_from_plugins(now)
-    accounts.ensure_paper_accounts(now, is_demo=is_demo_feed())
+    accounts.ensure_paper_accounts(now, is_demo=with_demo)
     if request.POST.get("begin") == "now":
         control.start(actor, now, reason="first run")
         return done(

@@ -92,6 +92,13 @@ def bps(value: Any) -> str:
 
 
 @register.filter
+def plain(value: Any) -> str:
+    """For attributes that scripts read: no grouping, a point, never an exponent (1E-8 -> 0.00000001); empty when missing."""
+    found = text.decimal_or_none(value)
+    return "" if found is None else f"{found:f}"
+
+
+@register.filter
 def compact(value: Any) -> str:
     return _shown(text.compact(value))
 

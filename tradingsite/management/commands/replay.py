@@ -71,8 +71,9 @@ class Command(JsonCommand):
                 seed=options["seed"],
                 candles=candles,
             )
-        self.emit(document, text=self._text(document))
-        return 0 if report.is_sound(document) else 3
+        is_sound = report.is_sound(document)
+        self.emit({"ok": is_sound, **document}, text=self._text(document))
+        return 0 if is_sound else 3
 
     def _period(self, options: dict[str, Any]) -> tuple[datetime, datetime]:
         start = parse_instant(options["start"], field="from")

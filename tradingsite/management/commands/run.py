@@ -18,6 +18,7 @@ from django.db.migrations.executor import MigrationExecutor
 from tradingsite.foundation import clock
 from tradingsite.management import tree
 from tradingsite.management.bootstrap import bootstrap
+from tradingsite.settings import forms
 
 
 class Command(BaseCommand):
@@ -33,6 +34,12 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        allowed, is_right = forms.BIND
+        if not is_right(options["bind"]):
+            raise CommandError(f"--bind must be {allowed}; it is {options['bind']!r}.", returncode=2)
+        unknown = sorted(set(options["without"]) - {child.name for child in tree.processes(options["bind"])})
+        if unknown:
+            raise CommandError(f"--without names no process: {', '.join(unknown)}.", returncode=2)
         lock = take_lock(settings.VAR_DIR / "run.lock")
         self._migrate()
         self._collect_static()

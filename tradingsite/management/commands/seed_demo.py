@@ -61,17 +61,20 @@ class Command(JsonCommand):
         take_lock(settings.VAR_DIR / "run.lock")
         if counts.decision_count():
             raise Conflict(
-                "This database already has decisions; a made-up past would mix with them.", code="not-empty"
+                "This database already has decisions; a made-up past would mix with them. "
+                + demo.how_to_begin_anew(),
+                code="not-empty",
             )
         end = clock.now().replace(microsecond=0)
+        demo.bring_back(self.actor(), end)
         bootstrap(end)
         bars = self._history(end)
         before = driver.totals()
         self._live_through(
             end - timedelta(hours=hours), end, quiet=options["no_progress"] or options["as_json"]
         )
-        document = {"hours": hours, "bars": bars, **driver.totals(before)}
-        self.emit(document, text=", ".join(f"{name} {count}" for name, count in document.items()))
+        made = {"hours": hours, "bars": bars, **driver.totals(before)}
+        self.emit({"ok": True, **made}, text=", ".join(f"{name} {count}" for name, count in made.items()))
         return 0
 
     def _remove(self, phrase: str) -> int:
@@ -81,9 +84,9 @@ class Command(JsonCommand):
             raise Invalid(f'This deletes them for good. Say it: --remove --confirm "{demo.PHRASE}".')
         take_lock(settings.VAR_DIR / "run.lock")  # nobody trades with them meanwhile
         gone = demo.remove(self.actor(), clock.now(), is_running=False)
-        self.emit(
-            {"ok": True, "removed": gone}, text=", ".join(f"{name} {count}" for name, count in gone.items())
-        )
+        told = ", ".join(f"{name} {count}" for name, count in gone.items())
+        following = demo.next_step()
+        self.emit({"ok": True, "removed": gone, "next": following}, text=f"{told}\n{following}")
         return 0
 
     def _history(self, now: datetime) -> int:
