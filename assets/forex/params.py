@@ -8,6 +8,8 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from assets.quant.sizing import SizeRule
+from assets.research.stakes import SIZING
 from orchestrator.params import Param, validate
 
 SCHEMA: tuple[Param, ...] = (
@@ -80,6 +82,7 @@ SCHEMA: tuple[Param, ...] = (
         name="stop_max", kind="float", default=0.02, minimum=0.0005, maximum=0.5,
         label=_("Farthest stop"), unit=_("of price"), help=_("The stop is never farther than this."),
     ),
+    *SIZING,
 )  # fmt: skip
 
 
@@ -103,6 +106,18 @@ class ForexParams:
     stop_atr: float = 1.5
     stop_min: float = 0.003
     stop_max: float = 0.02
+    sizing: str = "risk"
+    fixed_weight: float = 0.10
+    target_volatility: float = 0.10
+    kelly_fraction: float = 0.25
+    kelly_cap: float = 0.10
+
+    @property
+    def size_rule(self) -> SizeRule:
+        return SizeRule(
+            method=self.sizing, fixed_weight=self.fixed_weight, target_volatility=self.target_volatility,
+            kelly_fraction=self.kelly_fraction, kelly_cap=self.kelly_cap,
+        )  # fmt: skip
 
 
 def read(values: Mapping[str, Any]) -> ForexParams:

@@ -19,9 +19,9 @@ from assets.forex.params import ForexParams
 from assets.markets.series import CandleSeries
 from assets.quant import indicators, regime, trailing, trend
 from assets.quant import volatility as vol
-from assets.quant.allocation import risk_weight
 from assets.quant.arrays import finite_or_none
 from assets.quant.regime import Regime
+from assets.quant.sizing import stake
 from assets.quant.trailing import StopRule
 from assets.trading.targets import Reason, Target
 
@@ -51,6 +51,7 @@ class ForexInputs:
     closes_at: datetime | None
     reopens_at: datetime | None
     params: ForexParams
+    record: tuple[float, ...] = ()  # gains of closed trades; needed by Kelly only
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,10 +160,19 @@ def _entry(symbol: str, view: View, inputs: ForexInputs, left_s: float | None) -
     side, reason = _signal(view, params)
     if side == 0.0:
         return Target(symbol=symbol, weight=0.0, reasons=(reason,))
-    size = risk_weight(params.risk_per_trade, view.stop_ratio, params.max_position)
-    sized = Reason(code="risk_size", value=size, params={"stop_ratio": view.stop_ratio})
+    size = stake(
+        params.size_rule, cap=params.max_position, risk=params.risk_per_trade, stop_ratio=view.stop_ratio,
+        volatility=view.volatility, outcomes=inputs.record,
+    )  # fmt: skip
+    sized = Reason(code=f"size_{size.limited_by}", value=size.weight, params=dict(size.formula))
     mood = Reason(code="regime", value=finite_or_none(view.percentile), params={"regime": str(view.regime)})
-    return Target(symbol=symbol, weight=side * size, reasons=(reason, mood, sized), urgency=0.5)
+    return Target(
+        symbol=symbol,
+        weight=side * size.weight,
+        reasons=(reason, mood, sized),
+        sizing=size.formula,
+        urgency=0.5,
+    )
 
 
 def _session_refusal(inputs: ForexInputs, left_s: float | None) -> Reason | None:

@@ -8,7 +8,7 @@ from assets.forex import params as schema
 from assets.forex.strategy import ForexInputs, Pair, assess, decide
 from assets.forex.universe import KEY
 from assets.quant.arrays import finite_or_none
-from assets.research import desk
+from assets.research import desk, stakes
 from orchestrator.plugins import RunContext, StepResult
 from tradingsite.foundation.errors import NotFound
 
@@ -38,6 +38,7 @@ def analyze_forex_pairs(ctx: RunContext) -> StepResult:
         closes_at=closes_at,
         reopens_at=calendar.next_open(closes_at) if calendar is not None and closes_at is not None else None,
         params=params,
+        record=stakes.record(seen.account, ctx.now) if params.sizing == "kelly" else (),
     )
     ctx.shared["desk"], ctx.shared["inputs"] = seen, inputs
     summary = {

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
+from assets.quant.sizing import SizeRule
+from assets.research.stakes import SIZING
 from orchestrator.params import Param, validate
 
 SCHEMA: tuple[Param, ...] = (
@@ -72,6 +74,7 @@ SCHEMA: tuple[Param, ...] = (
         name="stop_max", kind="float", default=0.15, minimum=0.002, maximum=0.9,
         label=_("Farthest stop"), unit=_("of price"), help=_("The stop is never farther than this."),
     ),
+    *SIZING,
 )  # fmt: skip
 
 
@@ -93,6 +96,18 @@ class MemeParams:
     stop_atr: float = 2.0
     stop_min: float = 0.03
     stop_max: float = 0.15
+    sizing: str = "risk"
+    fixed_weight: float = 0.10
+    target_volatility: float = 0.10
+    kelly_fraction: float = 0.25
+    kelly_cap: float = 0.10
+
+    @property
+    def size_rule(self) -> SizeRule:
+        return SizeRule(
+            method=self.sizing, fixed_weight=self.fixed_weight, target_volatility=self.target_volatility,
+            kelly_fraction=self.kelly_fraction, kelly_cap=self.kelly_cap,
+        )  # fmt: skip
 
 
 def read(values: Mapping[str, Any]) -> MemeParams:

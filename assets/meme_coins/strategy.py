@@ -18,8 +18,8 @@ import numpy as np
 from assets.markets.series import CandleSeries
 from assets.meme_coins.params import MemeParams
 from assets.quant import trailing
-from assets.quant.allocation import risk_weight
 from assets.quant.arrays import finite_or_none
+from assets.quant.sizing import stake
 from assets.quant.trailing import StopRule
 from assets.trading.targets import Reason, Target
 
@@ -48,6 +48,7 @@ class MemeInputs:
     coins: Mapping[str, Coin]
     params: MemeParams
     scores: Mapping[str, Score] = field(default_factory=dict)
+    record: tuple[float, ...] = ()  # gains of closed trades; needed by Kelly only
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +61,7 @@ class Score:
     spread_bps: float
     stop_ratio: float
     bars: int
+    volatility: float = math.nan  # per year
 
 
 def score(coin: Coin, params: MemeParams) -> Score:
@@ -77,6 +79,7 @@ def score(coin: Coin, params: MemeParams) -> Score:
         spread_bps=coin.spread_bps,
         stop_ratio=stop_ratio(bars, coin.bar_s, params),
         bars=len(bars),
+        volatility=_volatility(bars.close, coin.bar_s),
     )
 
 
@@ -97,19 +100,20 @@ def stop_ratio(bars: CandleSeries, bar_s: int, params: MemeParams) -> float:
 def decide(inputs: MemeInputs) -> tuple[Target, ...]:
     """One target per coin that has something to say; a coin without fresh data or history is left as it is."""
     targets = (
-        _target(symbol, coin, inputs.scores.get(symbol), inputs.params)
+        _target(symbol, coin, inputs.scores.get(symbol), inputs)
         for symbol, coin in sorted(inputs.coins.items())
     )
     return tuple(target for target in targets if target is not None)
 
 
-def _target(symbol: str, coin: Coin, known: Score | None, params: MemeParams) -> Target | None:
+def _target(symbol: str, coin: Coin, known: Score | None, inputs: MemeInputs) -> Target | None:
+    params = inputs.params
     if not coin.is_fresh:
         return None
     measured = known or score(coin, params)
     if not math.isfinite(measured.strength):
         return None
-    return _exit(symbol, coin, measured, params) if coin.quantity > 0 else _entry(symbol, measured, params)
+    return _exit(symbol, coin, measured, params) if coin.quantity > 0 else _entry(symbol, measured, inputs)
 
 
 def _exit(symbol: str, coin: Coin, measured: Score, params: MemeParams) -> Target:
@@ -122,17 +126,27 @@ def _exit(symbol: str, coin: Coin, measured: Score, params: MemeParams) -> Targe
     return Target(symbol=symbol, quantity=coin.quantity, reasons=(held,))
 
 
-def _entry(symbol: str, measured: Score, params: MemeParams) -> Target:
+def _entry(symbol: str, measured: Score, inputs: MemeInputs) -> Target:
+    params = inputs.params
     refused = tuple(_refusals(measured, params))
     if refused:
         return Target(symbol=symbol, weight=0.0, reasons=refused)
-    weight = risk_weight(params.risk_per_trade, measured.stop_ratio, params.max_position)
+    size = stake(
+        params.size_rule, cap=params.max_position, risk=params.risk_per_trade, stop_ratio=measured.stop_ratio,
+        volatility=measured.volatility, outcomes=inputs.record,
+    )  # fmt: skip
     reasons = (
         Reason(code="momentum", value=measured.strength, params={"threshold": params.entry_sigmas}),
         Reason(code="volume_burst", value=measured.burst, params={"threshold": params.burst_ratio}),
-        Reason(code="risk_size", value=weight, params={"stop_ratio": measured.stop_ratio}),
+        Reason(code=f"size_{size.limited_by}", value=size.weight, params=dict(size.formula)),
     )
-    return Target(symbol=symbol, weight=weight, reasons=reasons, urgency=min(1.0, measured.strength / 6.0))
+    return Target(
+        symbol=symbol,
+        weight=size.weight,
+        reasons=reasons,
+        sizing=size.formula,
+        urgency=min(1.0, measured.strength / 6.0),
+    )
 
 
 def _refusals(measured: Score, params: MemeParams) -> list[Reason]:
@@ -161,6 +175,11 @@ def _strength(closes: np.ndarray[tuple[int, ...], np.dtype[np.float64]], window:
     steps = np.diff(np.log(closes))
     sigma = math.sqrt(float(np.mean(steps * steps)) * window)
     return float(steps[-window:].sum()) / sigma if sigma > 1e-12 else 0.0
+
+
+def _volatility(closes: np.ndarray[tuple[int, ...], np.dtype[np.float64]], bar_s: int) -> float:
+    """Of the log returns seen, per year of 365 days."""
+    return float(np.diff(np.log(closes)).std()) * math.sqrt(365 * 86_400 / bar_s)
 
 
 def _burst(volume: np.ndarray[tuple[int, ...], np.dtype[np.float64]], bar_s: int) -> float:

@@ -6,7 +6,7 @@ from assets.meme_coins import params as schema
 from assets.meme_coins.strategy import Coin, MemeInputs, decide, score
 from assets.meme_coins.universe import KEY
 from assets.quant.arrays import finite_or_none
-from assets.research import desk
+from assets.research import desk, stakes
 from orchestrator.plugins import RunContext, StepResult
 from tradingsite.foundation.errors import NotFound
 
@@ -29,7 +29,8 @@ def analyze_meme_trends(ctx: RunContext) -> StepResult:
     }  # fmt: skip
     found = {symbol: score(coin, params) for symbol, coin in coins.items()}
     ctx.shared["desk"] = seen
-    ctx.shared["inputs"] = MemeInputs(now=ctx.now, coins=coins, params=params, scores=found)
+    record = stakes.record(seen.account, ctx.now) if params.sizing == "kelly" else ()
+    ctx.shared["inputs"] = MemeInputs(now=ctx.now, coins=coins, params=params, scores=found, record=record)
     scores = {}
     for symbol, measured in found.items():
         scores[symbol] = {

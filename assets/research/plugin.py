@@ -33,6 +33,27 @@ TEXTS = {
     "stop_hit": _("The stop at %(stop_ratio_percent)s %% was reached: %(value_percent)s %% since the entry."),
     "by_hand": _("Somebody placed it by hand."),
     "flatten": _("Somebody wants out of every position."),
+    "size_risk": _(
+        "Sized so that the stop, %(stop_ratio_percent)s %% away, costs the risk allowed: %(value_percent)s %%."
+    ),
+    "size_fixed": _("Sized as a fixed share: %(value_percent)s %%."),
+    "size_volatility": _(
+        "Sized for a volatility of %(target_volatility_percent)s %% a year (it has %(volatility_percent)s %%): "
+        "%(value_percent)s %%."
+    ),
+    "size_largest_position": _("Sized at the largest position allowed: %(value_percent)s %%."),
+    "size_kelly_sized": _(
+        "Sized by Kelly: %(kelly_fraction)s of %(kelly_full_percent)s %%, from %(kelly_trades)s trades with an edge of at "
+        "least %(kelly_edge_percent)s %%: %(value_percent)s %%."
+    ),
+    "size_kelly_capped": _(
+        "Sized by Kelly from %(kelly_trades)s trades, at its cap: %(value_percent)s %% (full: %(kelly_full_percent)s %%)."
+    ),
+    "size_kelly_no_edge": _("Kelly stakes nothing: the edge of %(kelly_trades)s trades is not significant."),
+    "size_kelly_too_few": _(
+        "Kelly stakes nothing: %(kelly_trades)s closed trades are too few, 30 are needed."
+    ),
+    "size_kelly_no_variance": _("Kelly stakes nothing: the record never varies, which cannot be right."),
     "risk_size": _(
         "Sized so that the stop, %(stop_ratio_percent)s %% away, costs the risk allowed: %(value_percent)s %%."
     ),

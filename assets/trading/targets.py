@@ -36,6 +36,7 @@ class Target:
     reasons: tuple[Reason, ...] = ()
     urgency: float = 0.5
     dead_band: float = 0.0
+    sizing: Mapping[str, Any] = field(default_factory=dict)  # how the size was found, for the record
 
     def __post_init__(self) -> None:
         if (self.weight is None) == (self.quantity is None):

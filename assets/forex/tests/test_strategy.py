@@ -63,7 +63,7 @@ def codes(target: Target | None) -> list[str]:
 
 def test_a_rising_trend_is_bought_and_a_falling_one_sold_short() -> None:
     up, down = decision(inputs(pair(rising()))), decision(inputs(pair(1.0 / rising())))
-    assert codes(up) == codes(down) == ["trend", "regime", "risk_size"]
+    assert codes(up) == codes(down) == ["trend", "regime", "size_largest_position"]
     assert up is not None and up.weight is not None and up.weight > 0
     assert down is not None and down.weight is not None and down.weight < 0
 

@@ -48,7 +48,7 @@ def codes(target: Target | None) -> list[str]:
 
 def test_a_strong_loud_liquid_coin_is_bought_with_the_risk_of_its_stop() -> None:
     target = decision(coin())
-    assert codes(target) == ["momentum", "volume_burst", "risk_size"]
+    assert codes(target) == ["momentum", "volume_burst", "size_risk"]
     measured = score(coin(), PARAMS)
     assert target is not None and target.weight == pytest.approx(min(0.005 / measured.stop_ratio, 0.20))
     assert 0.03 < measured.stop_ratio < 0.045  # it is louder than usual: a wider stop, a smaller position
@@ -152,3 +152,13 @@ def test_a_parameter_out_of_range_is_refused_by_name() -> None:
     assert read({"max_position": 0.5}).max_position == 0.5
     with pytest.raises(Invalid, match="Largest position"):
         read({"max_position": 0.51})
+
+
+def test_kelly_buys_nothing_without_a_proven_edge_and_shows_its_numbers_with_one() -> None:
+    params = replace(PARAMS, sizing="kelly")
+    inputs = MemeInputs(now=testkit.at(testkit.T0), coins={"DOGEUSDT": coin()}, params=params)
+    (none,) = decide(inputs)
+    assert none.weight == 0.0 and codes(none)[-1] == "size_kelly_too_few"
+    (some,) = decide(replace(inputs, record=(0.03, -0.01) * 50))
+    assert some.weight is not None and 0.0 < some.weight <= params.kelly_cap
+    assert some.sizing["kelly_trades"] == 100 and some.sizing["method"] == "kelly"

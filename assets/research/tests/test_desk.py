@@ -84,7 +84,7 @@ def test_a_meme_rally_is_scored_bought_filled_and_sold_at_its_stop(watch: clock.
     assert execution.changed
     assert (execution.summary["sent"], execution.summary["denied"]) == (1, {})
     order = Order.objects.get()
-    assert [reason["code"] for reason in order.intent.reasons] == ["momentum", "volume_burst", "risk_size"]
+    assert [reason["code"] for reason in order.intent.reasons] == ["momentum", "volume_burst", "size_risk"]
     # Half a percent at risk over a stop of 3 %, wider by as much as the coin is louder than usual.
     assert 10_000 * 0.005 / 0.045 < float(order.quantity) * price < 10_000 * 0.005 / 0.03
 

@@ -119,6 +119,7 @@ def is_reduction(delta: Decimal, situation: Situation) -> bool:
 
 def _formula(target: Target, situation: Situation, wanted: Decimal) -> dict[str, Any]:
     return {
+        **target.sizing,
         "weight": target.weight,
         "target": str(wanted),
         "held": str(situation.held),
