@@ -6,9 +6,12 @@ from typing import Final
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
 
 from assets.trading.pages import order_filter
 from assets.trading.selectors import pages as reads_
+from assets.trading.selectors import tax
+from tradingsite.foundation.errors import Invalid
 from tradingsite.foundation.web import csv_of, reads
 
 _ORDERS: Final = (
@@ -48,3 +51,36 @@ def trades(request: HttpRequest) -> HttpResponseBase:
         for row in reads_.every_fill()
     )  # fmt: skip
     return csv_of("trades.csv", _TRADES, rows)
+
+
+LOTS: Final = (
+    "symbol",
+    "opened_at",
+    "closed_at",
+    "held_days",
+    "side",
+    "quantity",
+    "cost",
+    "proceeds",
+    "gain",
+)
+
+
+@reads
+def lots(request: HttpRequest) -> HttpResponseBase:
+    """Closed tax lots of an account: `account`, `method` and `year` in the address."""
+    year = request.GET.get("year", "")
+    if year and not (year.isascii() and year.isdigit() and len(year) == 4):
+        raise Invalid(_("A year has four digits, was %(year)s.") % {"year": year[:10]})
+    found = tax.report(
+        request.GET.get("account", ""), request.GET.get("method", "fifo"), int(year) if year else None
+    )
+    return csv_of(f"lots-{found.method}.csv", LOTS, (lot_cells(lot) for lot in found.closed))
+
+
+def lot_cells(lot: tax.Closed) -> tuple[object, ...]:
+    """One closed lot as cells under LOTS."""
+    return (
+        lot.symbol, lot.opened_at, lot.closed_at, lot.held_days, "long" if lot.is_long else "short", lot.quantity,
+        lot.cost, lot.proceeds, lot.gain,
+    )  # fmt: skip

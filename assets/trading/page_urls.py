@@ -2,13 +2,15 @@
 
 from django.urls import path
 
-from assets.trading import exports, pages, pages_risk, pages_ticket
+from assets.trading import exports, pages, pages_gains, pages_risk, pages_ticket
 
 urlpatterns = [
     path("trading/positions/", pages.positions, name="positions"),
     path("trading/orders/", pages.orders, name="orders"),
     path("trading/orders.csv", exports.orders, name="orders-csv"),
     path("trading/trades.csv", exports.trades, name="trades-csv"),
+    path("trading/lots.csv", exports.lots, name="lots-csv"),
+    path("trading/gains/", pages_gains.gains, name="gains"),
     path("trading/orders/<int:pk>/", pages.order, name="order"),
     path("trading/trades/", pages.trades, name="trades"),
     path("instruments/<int:pk>/order/", pages_ticket.order_ticket, name="ticket"),

@@ -125,6 +125,8 @@ class System:
             **({"TRADING_DATABASE_URL": self.database.url} if self.database else {}),
             **environment,
         }
+        # Empty: as if it had never been set.
+        self.environment = {name: value for name, value in self.environment.items() if value}
         self._furnish()
 
     def _furnish(self) -> None:

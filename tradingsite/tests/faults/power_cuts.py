@@ -32,7 +32,7 @@ def run(cuts: int, seed: int, say: Any = print) -> Tally:
     """Cut `cuts` times. Every fourth cut hits the start itself."""
     rng, tally, began = random.Random(seed), Tally(), time.monotonic()
     with harness.system() as made:
-        made.ask("update", "trading.Account", {}, {"max_orders_per_minute": 6000})
+        made.ask("update", "trading.Account", {}, {"max_orders_per_minute": 6000, "max_orders_per_day": 0})
         made.start()
         made.ask("switch", "start")
         made.recovers(90)

@@ -16,7 +16,7 @@ ORDER_POINTS = ("before_intent", "after_intent", "before_post", "after_post")
 @pytest.fixture(scope="module")
 def market() -> Iterator[System]:
     with harness.system() as made:
-        made.ask("update", "trading.Account", {}, {"max_orders_per_minute": 6000})
+        made.ask("update", "trading.Account", {}, {"max_orders_per_minute": 6000, "max_orders_per_day": 0})
         yield made
 
 

@@ -24,7 +24,7 @@ TRIALS = int(os.environ.get("STOP_TRIALS", "8"))
 def market() -> Iterator[System]:
     """A system whose toy trader sends orders at every run."""
     with harness.system() as made:
-        made.ask("update", "trading.Account", {}, {"max_orders_per_minute": 6000})
+        made.ask("update", "trading.Account", {}, {"max_orders_per_minute": 6000, "max_orders_per_day": 0})
         made.start()
         yield made
 
