@@ -19,7 +19,7 @@ PYTEST := $(BIN)/pytest -n $(JOBS) -q
 STATIC_SOURCES := $(shell find static tradingsite orchestrator assets -path '*static/*' -type f -not -name '.*' 2>/dev/null)
 TRANSLATIONS := $(shell find locale tradingsite orchestrator assets -name '*.po' 2>/dev/null)
 
-.PHONY: help setup dev run test test-sqlite test-postgres test-browser test-faults test-fuzz bench bench-quick check format lock clean
+.PHONY: help setup dev run test test-sqlite test-postgres test-browser test-faults test-fuzz torture bench bench-quick check format lock clean
 
 help:
 	@grep -E '^# make ' Makefile | sed 's/^# //'
@@ -85,6 +85,16 @@ test-faults: dev
 # Thousands of generated requests against every operation of the API; takes minutes.
 test-fuzz: dev
 	TEST_DB_SUFFIX=fuzz $(BIN)/pytest -q -m fuzz
+
+# Orders under torture: 10 000 intents and 1 000 killed processes on each database. Called again, it goes on where it was
+# interrupted. For instance: make torture TORTURE="--intents 1000 --kills 100 --seed 7"
+TORTURE_DIR ?= /tmp/tradingsite-torture-$(shell id -u)
+torture: dev
+	.ci/need postgresql
+	$(BIN)/python -m assets.trading.tests.torture --dir $(TORTURE_DIR)/sqlite $(TORTURE)
+	mkdir -p $(TORTURE_DIR)
+	PG_HOME=$(TORTURE_DIR)/pg .ci/postgres $(BIN)/python -m assets.trading.tests.torture --dir $(TORTURE_DIR)/postgres $(TORTURE)
+	rm -rf $(TORTURE_DIR)
 
 # Takes a quarter of an hour and wants a quiet machine; peers get environments of their own in the user's cache.
 # For instance: make bench BENCH="--install --json figures.json", make bench BENCH="--only web"

@@ -11,6 +11,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("orchestrator.api")),
     path("", include("assets.markets.api")),
     path("", include("assets.trading.api")),
+    path("", include("assets.trading.api_venues")),
+    path("", include("tradingsite.foundation.notify.api")),
     path("", include("tradingsite.foundation.api_resources")),
     path("docs/", api_resources.docs, name="docs"),
     path("docs", api_resources.docs),

@@ -90,17 +90,20 @@ class Score:
 def score(facts: RiskFacts) -> Score:
     """(1 - WORST_SHARE) x weighted mean of the parts + WORST_SHARE x the worst part; each part clipped to 0..100.
 
-    Without exposure there is nothing to concentrate, to get out of or to protect: those parts are then 0.
+    Concentration and missing stops matter as much as is invested: they are scaled by how full the exposure is. Without
+    exposure there is nothing to get out of, either.
     """
     invested = facts.gross is None or facts.gross > 0.0
+    used = _share(facts.gross, facts.max_gross)
+    scale = UNKNOWN if used is None else used
     fullness = {
-        "exposure": _share(facts.gross, facts.max_gross),
+        "exposure": used,
         "drawdown": _share(facts.drawdown, facts.max_drawdown),
         "shortfall": _share(facts.shortfall, facts.max_shortfall) if invested else 0.0,
-        "concentration": _share(facts.concentration, 1.0) if invested else 0.0,
+        "concentration": _scaled(_share(facts.concentration, 1.0), scale) if invested else 0.0,
         "liquidity": _share(facts.exit_share, 1.0) if invested else 0.0,
         "volatility": None if facts.regime is None else _share(max(facts.regime - 1.0, 0.0), 1.0),
-        "stops": _share(facts.without_stop, 1.0) if invested else 0.0,
+        "stops": _scaled(_share(facts.without_stop, 1.0), scale) if invested else 0.0,
     }
     if not invested:
         fullness["volatility"] = 0.0
@@ -109,6 +112,10 @@ def score(facts: RiskFacts) -> Score:
     mean = sum(WEIGHTS[name] * value for name, value in parts.items())
     value = (1.0 - WORST_SHARE) * mean + WORST_SHARE * max(parts.values())
     return Score(value=value, parts=parts, unknown=unknown)
+
+
+def _scaled(value: float | None, scale: float) -> float | None:
+    return None if value is None else value * scale
 
 
 def _share(value: float | None, limit: float) -> float | None:

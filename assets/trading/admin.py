@@ -6,15 +6,18 @@ from django.contrib import admin
 
 from assets.trading.models import (
     Account,
+    Discrepancy,
     EquityPoint,
     Fill,
     Intent,
     Journal,
     JournalLine,
     LedgerAccount,
+    LiveApproval,
     Order,
     OrderEvent,
     Position,
+    WorkflowApproval,
 )
 
 
@@ -84,4 +87,16 @@ class JournalLineAdmin(ReadOnly):
     list_select_related = ("journal", "ledger_account")
 
 
-admin.site.register([LedgerAccount, OrderEvent, EquityPoint], ReadOnly)
+@admin.register(Discrepancy)
+class DiscrepancyAdmin(ReadOnly):
+    list_display = ("account", "kind", "subject", "ours", "theirs", "status", "first_seen_at")
+    list_select_related = ("account",)
+
+
+@admin.register(LiveApproval)
+class LiveApprovalAdmin(ReadOnly):
+    list_display = ("account", "approved_by", "approved_at", "expires_at", "revoked_at", "reason")
+    list_select_related = ("account",)
+
+
+admin.site.register([LedgerAccount, OrderEvent, EquityPoint, WorkflowApproval], ReadOnly)

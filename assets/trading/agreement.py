@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from django.conf import settings
 
+from assets.trading.selectors import live
+
 PAPER: Final = "paper"
 MAX_AGE: Final = timedelta(seconds=90)
 """A reconciliation older than that no longer lets anything pass."""
@@ -20,9 +22,15 @@ def is_current(broker: str, reconciled_at: datetime | None, now: datetime) -> bo
     return reconciled_at is not None and timedelta(0) <= now - reconciled_at <= MAX_AGE
 
 
-def is_allowed(broker: str, mode: str) -> bool:
-    """Paper always; a venue only for a live account on a server whose owner has set TRADING_LIVE_ENABLED."""
-    return broker == PAPER or (mode == "live" and settings.LIVE_TRADING_ENABLED is True)
+def is_allowed(broker: str, mode: str, account_id: int, asset_type: str, now: datetime) -> bool:
+    """Paper always. A venue only for a live account on a server whose owner has set TRADING_LIVE_ENABLED, while the
+    approval of a person counts (services.live_gate); asked freshly for every order.
+    """
+    if broker == PAPER:
+        return True
+    if mode != "live" or settings.LIVE_TRADING_ENABLED is not True:
+        return False
+    return live.is_approved(account_id, asset_type, now)
 
 
 def is_key_allowed(permissions: Mapping[str, Any] | None) -> bool:

@@ -65,6 +65,14 @@ def register() -> None:
         ),
     )
     alerts.register_text(
+        "live-revoked",
+        _("%(subject)s trades no real money any more"),
+        _(
+            "The approval ended by itself: %(why)s. The account sends nothing, not even exits: look at its positions at the "
+            "venue, and approve it again when the reason is gone."
+        ),
+    )
+    alerts.register_text(
         "books-differ",
         _("%(subject)s: the venue's books differ from ours"),
         _(

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 
+from assets.quant.lots import Closed
 from assets.trading.pages import order_filter
 from assets.trading.selectors import pages as reads_
 from assets.trading.selectors import tax
@@ -78,7 +79,7 @@ def lots(request: HttpRequest) -> HttpResponseBase:
     return csv_of(f"lots-{found.method}.csv", LOTS, (lot_cells(lot) for lot in found.closed))
 
 
-def lot_cells(lot: tax.Closed) -> tuple[object, ...]:
+def lot_cells(lot: Closed) -> tuple[object, ...]:
     """One closed lot as cells under LOTS."""
     return (
         lot.symbol, lot.opened_at, lot.closed_at, lot.held_days, "long" if lot.is_long else "short", lot.quantity,

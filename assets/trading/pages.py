@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from assets.markets.selectors import pages as markets
-from assets.trading.selectors import books, curves, stops
+from assets.trading.selectors import books, curves, stops, venues
 from assets.trading.selectors import pages as reads_
 from orchestrator.selectors import pages_decisions as decisions
 from tradingsite.foundation import clock
@@ -39,12 +39,14 @@ def _positions() -> dict[str, Any]:
             for book in found
             for row in book.open_rows
         ],
+        "open_discrepancies": venues.open_count(),
         "version": _position_version(),
     }
 
 
 def _position_version() -> str:
-    return version_of(*pulse(*reads_.TRADING_PULSE, *markets.MARKET_PULSE))
+    open_ = "SELECT COUNT(*) FROM trading_discrepancy WHERE status = 'open'"
+    return version_of(*pulse(*reads_.TRADING_PULSE, *markets.MARKET_PULSE, open_))
 
 
 @reads

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from . import admin_users, alerts, audit, clock, profiles, roles, services, tokens
 from .models import Alert, ApiToken, AuditEvent, UserProfile
+from .notify.models import Delivery, NotificationChannel
 
 admin_users.register()
 
@@ -110,3 +111,26 @@ class UserProfileAdmin(admin.ModelAdmin[UserProfile]):
             obj.save(force_insert=True)
         services.change_role(obj.user, wanted, actor=audit.actor_of(request))
         obj.refresh_from_db()
+
+
+@admin.register(NotificationChannel)
+class NotificationChannelAdmin(ReadOnlyAdmin):
+    """Without the sealed target."""
+
+    fields = [
+        "name", "owner", "kind", "hint", "min_severity", "quiet_start", "quiet_end", "digest_minutes", "enabled",
+        "created_at", "last_ok_at", "last_error_at", "last_error",
+    ]  # fmt: skip
+    list_display = ["name", "owner", "kind", "hint", "min_severity", "enabled", "last_ok_at", "last_error"]
+    list_filter = ["kind", "enabled"]
+    list_select_related = ["owner"]
+    search_fields = ["name", "owner__username"]
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "alert", "channel_name", "occasion", "status", "attempt", "at", "error"]
+    list_filter = ["status", "occasion"]
+    list_select_related = ["alert"]
+    search_fields = ["channel_name", "alert__key"]
+    date_hierarchy = "created_at"

@@ -11,3 +11,8 @@ register_text(
     _("The audit log was tampered with"),
     _("Row %(first_bad)s: %(problem)s. Keep a copy of the database and find out who had access."),
 )
+register_text(
+    "notify-failed",
+    _("Alerts do not arrive by %(subject)s"),
+    _("%(lost)s messages were given up. %(error)s"),
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -13,11 +13,12 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 
 from . import audit, said, statements, transitions
-from .errors import ConcurrentChange, Invalid, NotFound
+from .errors import ConcurrentChange, Conflict, Invalid, NotFound
 from .jsonable import plain
 from .models import Alert, AlertEvent
 
 RANK = {"info": 0, "warning": 1, "critical": 2}
+LONGEST_SNOOZE_MIN = 7 * 24 * 60
 
 MACHINE = transitions.Machine(
     "alert",
@@ -129,6 +130,30 @@ def acknowledge(pk: int, actor: audit.Actor, now: datetime) -> Alert:
     return alert
 
 
+def snooze(pk: int, minutes: int, actor: audit.Actor, now: datetime) -> Alert:
+    """Leave people alone about it for `minutes` (1 to 10080, a week); 0 ends that. It comes back by itself, and at once
+    when it gets worse. Raises NotFound, Invalid, and Conflict for one that is resolved.
+    """
+    if not 0 <= minutes <= LONGEST_SNOOZE_MIN:
+        raise Invalid(_("An alert can be snoozed for 1 minute to 7 days."))
+    until = now + timedelta(minutes=minutes) if minutes else None
+    with transaction.atomic():
+        rows = Alert.objects.filter(pk=pk).exclude(status=Alert.Status.RESOLVED)
+        if not rows.update(snoozed_until=until, snoozed_by=actor.name[:150] if until else ""):
+            if Alert.objects.filter(pk=pk).exists():
+                raise Conflict(_("The alert is resolved; there is nothing to snooze."))
+            raise NotFound(_("There is no alert %(id)s.") % {"id": pk})
+        alert = Alert.objects.get(pk=pk)
+        audit.record(
+            action="alert.snooze" if until else "alert.wake",
+            actor=actor,
+            object_type="alert",
+            object_id=pk,
+            after={"key": alert.key, "until": until},
+        )
+    return alert
+
+
 def title(alert: Alert) -> str:
     """The alert's headline in the active language."""
     text = _texts.get(alert.code)
@@ -167,7 +192,9 @@ def _repeat(key: str, severity: str, now: datetime, values: Mapping[str, Any]) -
         return alert
     return transitions.apply(
         alert, "escalate", machine=MACHINE, now=now, event_model=AlertEvent,
-        updates={"severity": severity, "severity_rank": RANK[severity]}, detail={"severity": severity},
+        updates={
+            "severity": severity, "severity_rank": RANK[severity], "news_at": now, "snoozed_until": None, "snoozed_by": "",
+        }, detail={"severity": severity},
         on_commit=partial(_announce, alert.pk),
     )  # fmt: skip
 
@@ -181,6 +208,7 @@ def _open(key: str, code: str, severity: str, now: datetime, values: Mapping[str
                 severity=severity,
                 severity_rank=RANK[severity],
                 first_seen_at=now,
+                news_at=now,
                 **values,
             )
     except IntegrityError:

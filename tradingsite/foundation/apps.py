@@ -12,10 +12,11 @@ class FoundationConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import alert_texts, clock, fields, logging, money  # noqa: F401  (alert_texts registers itself)
+        from . import alert_texts, clock, fields, logging, money, sessions  # noqa: F401  (alert_texts registers itself)
 
         money.install_context()
         logging.install()
+        sessions.install()
         connection_created.connect(fields.on_connection_created, dispatch_uid="foundation.exact_decimals")
         connection_created.connect(clock.on_connection_created, dispatch_uid="foundation.clock")
         for connection in connections.all(initialized_only=True):

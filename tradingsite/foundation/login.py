@@ -12,6 +12,7 @@ slip through.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,8 +24,8 @@ from django.db.models import Case, DateTimeField, F, Q, Value, When
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from . import audit, client, clock
-from .errors import NotAuthenticated, RateLimited
+from . import audit, client, clock, second_factor
+from .errors import Conflict, Invalid, NotAuthenticated, RateLimited
 from .models import LoginAttempt
 
 WINDOW = timedelta(minutes=15)
@@ -33,8 +34,16 @@ FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(minutes=15)
 KNOWN_ADDRESS_FOR = timedelta(days=90)
 CONFIRMED_FOR = timedelta(minutes=10)
+CODE_WITHIN = timedelta(minutes=5)
+"""From the right password to the code of the second factor."""
 _LONGEST_PASSWORD = 4096
-_LOGIN_AT, _CONFIRMED = "login_at", "confirmed_at"
+_LOGIN_AT, _CONFIRMED, _HALF_WAY = "login_at", "confirmed_at", "second_factor"
+
+
+class SecondFactorNeeded(NotAuthenticated):
+    """The password was right. Enter the code of your authenticator app."""
+
+    default_code = "second-factor-needed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,8 @@ class _Brake:
 def attempt(*, request: HttpRequest, username: str, password: str) -> Any:
     """Log the user in (new session key) and return them.
 
-    Raises NotAuthenticated with one message for every reason, or RateLimited with the seconds to wait.
+    Raises NotAuthenticated with one message for every reason, or RateLimited with the seconds to wait; and
+    SecondFactorNeeded when `finish` has to be asked with a code before anything is open.
     `username` may be the e-mail address when only one user has it.
     """
     now, ip = clock.now(), client.address(request)
@@ -60,12 +70,77 @@ def attempt(*, request: HttpRequest, username: str, password: str) -> Any:
     if user is None or len(password) > _LONGEST_PASSWORD:
         _note_failure(request, username, brakes, now)
         raise NotAuthenticated(_("The user name or the password is wrong."), code="login-failed")
+    if second_factor.is_on(user):
+        proof = {"user": user.pk, "hash": user.get_session_auth_hash(), "at": now.isoformat()}
+        request.session[_HALF_WAY] = proof | {"backend": user.backend}
+        raise SecondFactorNeeded(_("Enter the code of your authenticator app."))
+    return _enter(request, user, user.backend, brakes, now)
+
+
+def is_half_way(request: HttpRequest) -> bool:
+    """Whether the password was right just now and only the code is missing."""
+    return _half_way(request) is not None
+
+
+def finish(*, request: HttpRequest, code: str) -> Any:
+    """The second step of logging in: a code of the app, or a recovery code. Same brakes as the password.
+
+    Raises NotAuthenticated for a wrong code, with the code "login-expired" when the password has to be entered again, or
+    RateLimited.
+    """
+    now, user = clock.now(), _half_way(request)
+    if user is None:
+        raise NotAuthenticated(_("Please log in again."), code="login-expired")
+    brakes = _brakes(_normal(user.get_username()), client.address(request), now)
+    _use_code(request, user, code, brakes, now)
+    backend = request.session.pop(_HALF_WAY)["backend"]
+    return _enter(request, user, backend, brakes, now)
+
+
+def confirm_code(*, request: HttpRequest, code: str) -> None:
+    """Ask the logged-in user for a code of the second factor before real money is switched on.
+
+    Raises Conflict (second-factor-missing) when it is off, NotAuthenticated for a wrong or used code, RateLimited.
+    """
+    now, user = clock.now(), cast(Any, request.user)
+    if not second_factor.is_on(user):
+        raise Conflict(_("Turn the second factor on first."), code="second-factor-missing")
+    brakes = _brakes(_normal(user.get_username()), client.address(request), now)
+    _use_code(request, user, code, brakes, now)
+    _forgive(brakes, now)
+
+
+def _enter(request: HttpRequest, user: Any, backend: str, brakes: list[_Brake], now: datetime) -> Any:
     with transaction.atomic():
         _forgive(brakes, now)
-        auth.login(request, user)
+        auth.login(request, user, backend=backend)
         request.session[_LOGIN_AT] = now.isoformat()
         audit.record(action="login.success", actor=audit.actor_of(request), request=request)
     return user
+
+
+def _half_way(request: HttpRequest) -> Any:
+    proof = request.session.get(_HALF_WAY)
+    if not proof or not timedelta(0) <= clock.now() - datetime.fromisoformat(proof["at"]) <= CODE_WITHIN:
+        return None
+    user: Any = auth.get_user_model()._default_manager.filter(pk=proof["user"], is_active=True).first()
+    # A password changed meanwhile ends what the old one had begun.
+    if user is None or not hmac.compare_digest(user.get_session_auth_hash(), proof["hash"]):
+        return None
+    return user
+
+
+def _use_code(request: HttpRequest, user: Any, code: str, brakes: list[_Brake], now: datetime) -> None:
+    for brake in brakes:
+        _take(brake, now)
+    try:
+        kind = second_factor.check(user, code[:64], now=now)
+    except Invalid as error:
+        _note_failure(request, user.get_username(), brakes, now)
+        raise NotAuthenticated(error.message, code="wrong-code") from error
+    if kind == "recovery":
+        actor = audit.Actor("user", str(user.pk), user.get_username())
+        audit.record(action="second-factor.recovery", actor=actor, request=request)
 
 
 def leave(request: HttpRequest) -> None:

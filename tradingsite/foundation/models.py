@@ -75,6 +75,9 @@ class Alert(models.Model):
     count = models.PositiveIntegerField(default=1)
     first_seen_at = models.DateTimeField()
     last_seen_at = models.DateTimeField(db_index=True)
+    news_at = models.DateTimeField(null=True, blank=True)  # opened, or got worse
+    snoozed_until = models.DateTimeField(null=True, blank=True)
+    snoozed_by = models.CharField(max_length=150, blank=True)
     acknowledged_at = models.DateTimeField(null=True, blank=True)
     acknowledged_by = models.CharField(max_length=150, blank=True)
     resolved_at = models.DateTimeField(null=True, blank=True)
@@ -213,6 +216,33 @@ class UserProfile(models.Model):
         return f"{self.user} ({self.role})"
 
 
+class TotpDevice(models.Model):
+    """The authenticator app of a user; it counts once `confirmed_at` is set. A code works only once: `last_step`."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="totp_device")
+    sealed_secret = models.TextField()
+    created_at = models.DateTimeField()
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+    last_step = models.BigIntegerField(default=-1)
+
+    def __str__(self) -> str:
+        return f"{self.user_id}"
+
+
+class RecoveryCode(models.Model):
+    """A code for the day the phone is lost, as a keyed hash; each opens once."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="recovery_codes")
+    digest = models.CharField(max_length=64)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "digest"], name="recovery_code_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} ({'used' if self.used_at else 'unused'})"
+
+
 class Setting(models.Model):
     """A site-wide value set by a person, e.g. the state of the first-run wizard."""
 
@@ -222,3 +252,7 @@ class Setting(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+# Tables of the same app, in the room that fills them.
+from .notify.models import Delivery, NotificationChannel  # noqa: E402, F401

@@ -34,6 +34,8 @@ class AlertRow:
     last_seen_at: datetime
     acknowledged_by: str
     acknowledged_at: datetime | None
+    snoozed_until: datetime | None
+    snoozed_by: str
     resolved_at: datetime | None
 
 
@@ -133,7 +135,8 @@ def alert_row(alert: Alert) -> AlertRow:
         id=alert.pk, key=alert.key, code=alert.code, severity=alert.severity, status=alert.status,
         subject=alert.subject, title=alert_service.title(alert), body=alert_service.body(alert), count=alert.count,
         first_seen_at=alert.first_seen_at, last_seen_at=alert.last_seen_at, acknowledged_by=alert.acknowledged_by,
-        acknowledged_at=alert.acknowledged_at, resolved_at=alert.resolved_at,
+        acknowledged_at=alert.acknowledged_at, snoozed_until=alert.snoozed_until, snoozed_by=alert.snoozed_by,
+        resolved_at=alert.resolved_at,
     )  # fmt: skip
 
 

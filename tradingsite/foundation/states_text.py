@@ -69,6 +69,12 @@ ALERT: Final = {
     "acknowledged": State(_("acknowledged"), "check", "quiet"),
     "resolved": State(_("resolved"), "check", "ok"),
 }
+DELIVERY: Final = {
+    "waiting": State(pgettext_lazy("message", "waiting"), "clock", "busy"),
+    "sent": State(pgettext_lazy("message", "sent"), "check", "ok"),
+    "failed": State(pgettext_lazy("message", "failed"), "cross", "bad"),
+    "skipped": State(pgettext_lazy("message", "skipped"), "dash", "quiet"),
+}
 SWITCH: Final = {
     "running": State(_("Running"), "play", "ok"),
     "paused": State(_("Entries paused"), "pause", "warn"),
@@ -102,6 +108,7 @@ KINDS: Final[dict[str, dict[str, State]]] = {
     "freshness": FRESHNESS,
     "severity": SEVERITY,
     "alert": ALERT,
+    "delivery": DELIVERY,
     "switch": SWITCH,
     "action": ACTION,
     "component": COMPONENT,

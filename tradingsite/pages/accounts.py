@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -47,8 +48,37 @@ def login(request: HttpRequest) -> HttpResponse:
         response = render(request, "pages/login.html", {**context, "problem": error.message}, status=429)
         response.headers["Retry-After"] = str(error.retry_after_s)
         return response
+    except service.SecondFactorNeeded:
+        return redirect(f"{resolve_url('pages:login-code')}?{urlencode({'next': wanted})}")
     except NotAuthenticated as error:
         return render(request, "pages/login.html", {**context, "problem": error.message}, status=422)
+    return _entered(request, user, wanted)
+
+
+@login_not_required
+@never_cache
+@sensitive_post_parameters("code")
+@require_http_methods(["GET", "HEAD", "POST"])
+def login_code(request: HttpRequest) -> HttpResponse:
+    """The second step, for whoever has just entered the right password; everybody else begins at the login."""
+    wanted = request.POST.get("next", request.GET.get("next", ""))
+    if not service.is_half_way(request):
+        return redirect("pages:login")
+    context = {"next": wanted}
+    if request.method != "POST":
+        return render(request, "pages/login_code.html", context)
+    try:
+        user = service.finish(request=request, code=request.POST.get("code", ""))
+    except RateLimited as error:
+        response = render(request, "pages/login_code.html", {**context, "problem": error.message}, status=429)
+        response.headers["Retry-After"] = str(error.retry_after_s)
+        return response
+    except NotAuthenticated as error:
+        return render(request, "pages/login_code.html", {**context, "problem": error.message}, status=422)
+    return _entered(request, user, wanted)
+
+
+def _entered(request: HttpRequest, user: Any, wanted: str) -> HttpResponse:
     response = HttpResponseRedirect(_safe(request, wanted))
     profile = roles.profile_of(user)
     look.remember(request, response, look.from_profile(profile), profile.language)

@@ -2,23 +2,50 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from tradingsite.pages import accounts, assets, data, frame, help, notices, overview, preferences, setup
+from tradingsite.pages import (
+    accounts,
+    assets,
+    data,
+    frame,
+    help,
+    notices,
+    notifications,
+    overview,
+    preferences,
+    security,
+    setup,
+)
 
 app_name = "pages"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", overview.overview, name="overview"),
     path("login/", accounts.login, name="login"),
+    path("login/code/", accounts.login_code, name="login-code"),
     path("logout/", accounts.logout, name="logout"),
     path("account/password/", accounts.password, name="password"),
     path("setup/", setup.administrator, name="setup"),
     path("setup/look/", setup.look_and_time, name="setup-look"),
     path("setup/start/", setup.start, name="setup-start"),
     path("settings/profile/", preferences.preferences, name="preferences"),
+    path("settings/security/", security.security, name="security"),
+    path("settings/security/begin/", security.begin, name="security-begin"),
+    path("settings/security/confirm/", security.confirm, name="security-confirm"),
+    path("settings/security/off/", security.turn_off, name="security-off"),
+    path("settings/security/codes/", security.new_codes, name="security-codes"),
+    path("settings/security/sessions/end/", security.end_session, name="session-end"),
+    path("settings/security/sessions/end-others/", security.end_others, name="sessions-end-others"),
     path("settings/data/", data.data, name="data"),
     path("settings/look/", preferences.set_look, name="set-look"),
     path("assets/<slug:asset_type>/", assets.asset, name="asset"),
     path("alerts/", notices.alerts, name="alerts"),
+    path("settings/notifications/", notifications.notifications, name="notifications"),
+    path("settings/notifications/add/", notifications.add, name="notification-add"),
+    path("settings/notifications/<int:pk>/test/", notifications.test, name="notification-test"),
+    path("settings/notifications/<int:pk>/switch/", notifications.switch, name="notification-switch"),
+    path("settings/notifications/<int:pk>/remove/", notifications.remove, name="notification-remove"),
+    path("alerts/<int:pk>/", notices.alert, name="alert"),
+    path("alerts/<int:pk>/snooze/", notices.alert_snooze, name="alert-snooze"),
     path("alerts/<int:pk>/acknowledge/", notices.alert_acknowledge, name="alert-acknowledge"),
     path("audit/", notices.audit_log, name="audit"),
     path("audit/check/", notices.audit_check, name="audit-check"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import django_stubs_ext
 
-from tradingsite.settings import databases, env, logs, queue
+from tradingsite.settings import databases, env, logs, mail, queue
 
 # Lets `models.Field[...]`, `ModelAdmin[...]` and the like be written with their types at run time.
 django_stubs_ext.monkeypatch()
@@ -25,6 +25,7 @@ SECRET_KEY = ""
 FIELD_ENCRYPTION_KEYS: list[str] = []
 ALLOWED_HOSTS: list[str] = []
 LIVE_TRADING_ENABLED = env.env_bool("TRADING_LIVE_ENABLED", False)
+LIVE_FOR = timedelta(days=env.env_int("TRADING_LIVE_DAYS", 30, minimum=1, maximum=365))
 
 # --- Apps -----------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -63,6 +64,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "tradingsite.foundation.sessions.SessionLimits",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -156,6 +158,13 @@ RETENTION_QUEUE_DAYS = env.env_int("TRADING_RETENTION_QUEUE_DAYS", 7, minimum=1,
 EQUITY_MINUTE_DAYS = env.env_int("TRADING_EQUITY_MINUTE_DAYS", 14, minimum=2, maximum=3650)
 EQUITY_HOUR_DAYS = env.env_int("TRADING_EQUITY_HOUR_DAYS", 365, minimum=2, maximum=3650)
 
+# --- Who is told ----------------------------------------------------------------------------------
+NOTIFY_ALLOW = env.env_list("TRADING_NOTIFY_ALLOW")  # host:port besides ports 80 and 443 of the open internet
+HEARTBEAT_URL = env.env_str("TRADING_HEARTBEAT_URL")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.env_str("TRADING_EMAIL_FROM", "trading@localhost")
+vars().update(mail.configuration(env.env_str("TRADING_EMAIL_URL")))
+
 # --- Who may come in ------------------------------------------------------------------------------
 LOGIN_URL = "pages:login"
 LOGIN_REDIRECT_URL = "pages:overview"
@@ -177,7 +186,9 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
 
-SESSION_COOKIE_AGE = int(timedelta(hours=12).total_seconds())
+SESSION_IDLE = timedelta(minutes=env.env_int("TRADING_SESSION_IDLE_MIN", 30, minimum=1, maximum=1440))
+SESSION_LONGEST = timedelta(hours=env.env_int("TRADING_SESSION_HOURS", 12, minimum=1, maximum=168))
+SESSION_COOKIE_AGE = int(SESSION_LONGEST.total_seconds())
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_NAME = "tradingsite_session"

@@ -27,6 +27,8 @@ VARIABLES: Final[dict[str, str]] = {
     "TRADING_TRUSTED_PROXIES": "Trusted proxies in front, 0 to 5. Default: 0; required in production",
     "TRADING_BIND": "host:port `manage.py run` listens on. Default: 127.0.0.1:8000",
     "TRADING_WEB_THREADS": "Threads of the web server (1 to 64). Default: 4",
+    "TRADING_SESSION_IDLE_MIN": "Minutes without a click after which a login ends (1 to 1440). Default: 30",
+    "TRADING_SESSION_HOURS": "Hours after which every login ends (1 to 168). Default: 12",
     "TRADING_ADMIN_PATH": "Path of the administration pages. Default: backoffice/",
     # Work
     "TRADING_WORKERS": "Worker processes of the trading lane (1 to 64). Default: 2",
@@ -58,6 +60,7 @@ VARIABLES: Final[dict[str, str]] = {
     "TRADING_HALT": "True stops all trading whatever the database says. Default: False",
     "TRADING_MAX_TOTAL_EXPOSURE": "Value of all positions of one mode over equity (0 to 100, 0: no limit). Default: 2",
     "TRADING_LIVE_ENABLED": "True allows accounts to be switched to live. Default: False (paper only)",
+    "TRADING_LIVE_DAYS": "Days an account stays switched to live before a person must approve again (1 to 365). Default: 30",
     # Replay: set by `manage.py replay` for the workers it starts, never by hand
     "TRADING_CLOCK": "real (default), or run: a worker takes the planned time of its run as the present",
     "TRADING_REPLAY": "True while stored candles are replayed on a scratch database. Default: False",
@@ -65,6 +68,10 @@ VARIABLES: Final[dict[str, str]] = {
     "TRADING_LOG_LEVEL": "DEBUG, INFO (default), WARNING or ERROR",
     "TRADING_LOG_FORMAT": "text (default) or json",
     "TRADING_LANGUAGE": "Language before anyone signs in: en (default) or fr",
+    "TRADING_EMAIL_URL": "smtp://user:password@host:587 (STARTTLS) or smtps://...:465, for alerts by e-mail",
+    "TRADING_EMAIL_FROM": "Sender of e-mails. Default: trading@localhost",
+    "TRADING_NOTIFY_ALLOW": "Comma separated host:port alerts may go to besides ports 80 and 443 of the open internet",
+    "TRADING_HEARTBEAT_URL": "Address asked every minute while all works, so that an outside monitor notices silence",
     # Tests
     "TRADING_TEST_DATABASE_URL": "PostgreSQL the tests may create a database in. Default: SQLite",
 }
@@ -79,6 +86,8 @@ SECRET: Final = frozenset(
         "TRADING_ALPACA_KEY",
         "TRADING_ALPACA_SECRET",
         "TRADING_FXCM_FIX_MD_PASSWORD",
+        "TRADING_EMAIL_URL",
+        "TRADING_HEARTBEAT_URL",
         "TRADING_TEST_DATABASE_URL",
     }
 )

@@ -39,12 +39,10 @@ def is_url(text: str, *schemes: str) -> bool:
 
 def is_origin(text: str) -> bool:
     """http(s)://host[:port] and nothing else."""
-    parts = urlsplit(text) if is_url(text, "http", "https") else None
-    return (
-        bool(parts)
-        and is_host(_host_of(text))
-        and not (parts.path.strip("/") or parts.query or parts.username)
-    )  # type: ignore[union-attr]
+    if not is_url(text, "http", "https"):
+        return False
+    parts = urlsplit(text)
+    return is_host(_host_of(text)) and not (parts.path.strip("/") or parts.query or parts.username)
 
 
 def _host_of(text: str) -> str:
@@ -89,6 +87,11 @@ def is_redis(text: str) -> bool:
     return is_url(text, "redis", "rediss") or (text.startswith("unix:///") and len(text) > 8)
 
 
+def is_email(text: str) -> bool:
+    """name@host, without a display name."""
+    return bool(re.fullmatch(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,190}", text))
+
+
 def is_word(text: str) -> bool:
     """Printable, without spaces: what a header or a field of a message can carry."""
     return bool(_WORD.fullmatch(text))
@@ -118,6 +121,19 @@ FORMS: Final[Mapping[str, Form]] = MappingProxyType(
         "TRADING_ADMIN_PATH": (
             "a path of letters, digits, - and _, e.g. backoffice/",
             lambda text: bool(_ADMIN_PATH.fullmatch(text)),
+        ),
+        "TRADING_EMAIL_URL": (
+            "smtp://user:password@host:587 or smtps://user:password@host:465",
+            lambda text: is_url(text, "smtp", "smtps"),
+        ),
+        "TRADING_EMAIL_FROM": ("an e-mail address", is_email),
+        "TRADING_NOTIFY_ALLOW": (
+            "comma separated host:port entries",
+            lambda text: all(is_bind(entry.strip()) for entry in text.split(",")),
+        ),
+        "TRADING_HEARTBEAT_URL": (
+            "an address like https://monitor.example.org/ping",
+            lambda text: is_url(text, "http", "https"),
         ),
         "TRADING_BINANCE_URL": _STAND_IN,
         "TRADING_ALPACA_URL": _STAND_IN,

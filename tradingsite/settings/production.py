@@ -6,7 +6,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from tradingsite.settings import databases, env, keys
 from tradingsite.settings.base import *  # noqa: F403
-from tradingsite.settings.base import DATABASES, VAR_DIR
+from tradingsite.settings.base import ALPACA_URL, BINANCE_URL, DATABASES, LIVE_TRADING_ENABLED, VAR_DIR
 
 
 def _required(name: str) -> str:
@@ -49,6 +49,10 @@ if env.env_choice("TRADING_CLOCK", "real", ("real", "run")) != "real" or env.env
 ):
     raise ImproperlyConfigured(
         "TRADING_CLOCK and TRADING_REPLAY belong to replays; unset them in production."
+    )
+if LIVE_TRADING_ENABLED and (BINANCE_URL or ALPACA_URL):
+    raise ImproperlyConfigured(
+        "TRADING_BINANCE_URL and TRADING_ALPACA_URL are for tests; unset them where TRADING_LIVE_ENABLED is True."
     )
 if env.env_bool("TRADING_DEBUG", False):
     raise ImproperlyConfigured("TRADING_DEBUG must be False in production.")

@@ -10,7 +10,7 @@ from typing import Any
 from assets.markets.models import Instrument, Quote
 from assets.markets.services import candles, instruments
 from assets.markets.testkit.bars import walk
-from assets.trading.models import Account, Intent, Order
+from assets.trading.models import Account, Discrepancy, Intent, Order
 from assets.trading.services import accounts, fills
 from orchestrator.engine.counterfactuals import Inputs
 from orchestrator.engine.serialise import decision_to_row
@@ -20,6 +20,7 @@ from orchestrator.services import control, workflows
 from tradingsite.foundation import alerts, audit, tokens
 from tradingsite.foundation.ids import client_order_id
 from tradingsite.foundation.testkit import make_user
+from tradingsite.foundation.tests.notifykit import make_channel
 
 ACTOR = audit.Actor("user", "1", "Alice")
 S = timedelta(seconds=1)
@@ -79,10 +80,20 @@ def build(at: datetime) -> World:
     assert workflow is not None
     orders = [_trade(account, at) for account in Account.objects.filter(is_demo=True)]
     _watch(at)
+    Discrepancy.objects.create(
+        account=orders[0].account,
+        kind="balance",
+        subject="USDT",
+        ours="1",
+        theirs="2",
+        first_seen_at=at,
+        last_seen_at=at,
+    )
     alert = alerts.raise_alert(key="feed:stale", code="feed-stale", severity="warning", subject="BTC", now=at)
     alerts.raise_alert(
         key="disk", code="disk-low", severity="critical", now=at - 60 * S, params={"free_mb": 3}
     )
+    make_channel(make_user("notified"), at)
     run = Run.objects.filter(workflow=workflow, status="succeeded").order_by("-slot_at").first()
     decision = Decision.objects.filter(workflow=workflow).order_by("-pk").first()
     assert run is not None and decision is not None

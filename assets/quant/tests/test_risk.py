@@ -61,8 +61,12 @@ def test_nothing_at_risk_is_zero_and_everything_used_up_is_a_hundred() -> None:
 
 
 def test_one_open_flank_is_not_averaged_away() -> None:
-    facts = replace(SAFE, gross=0.01, without_stop=1.0)
+    facts = replace(SAFE, gross=SAFE.max_gross, without_stop=1.0)
     assert score(facts).value >= 40.0
+
+
+def test_a_little_without_a_stop_is_a_little_risk() -> None:
+    assert score(replace(SAFE, gross=0.01 * SAFE.max_gross, without_stop=1.0)).value < 2.0
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_every_code_of_a_strategy_has_a_sentence(path: Path) -> None:
 
 def test_a_reason_reads_as_a_sentence_with_its_numbers() -> None:
     stored = {"code": "stop_hit", "value": -0.0312, "params": {"stop_ratio": 0.03}}
-    assert reasons.sentence(stored) == "The stop at 3 % was reached: -3.12 % since the entry."
+    assert reasons.sentence(stored) == "The stop at 3 % was reached: −3.12 % since the entry."
 
 
 def test_an_unknown_number_is_a_question_mark_and_an_unknown_code_its_name() -> None:

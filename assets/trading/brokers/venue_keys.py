@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from assets.trading.models import Account, VenueKey
+from assets.trading.services import live_gate
 from tradingsite.foundation import audit, secrets
 from tradingsite.foundation.audit import Actor
 from tradingsite.foundation.errors import Invalid, NotFound
@@ -38,11 +39,31 @@ def store(account: Account, key: str, secret: str, *, actor: Actor, now: datetim
                 "permissions": {},
             },
         )  # fmt: skip
+        if before is not None:
+            live_gate.revoke(account, "key", actor=actor, now=now)
         audit.record(
             action="venue-key.store", actor=actor, object_type="account", object_id=str(account.pk),
             before={"hint": before.hint} if before else None, after={"hint": row.hint},
         )  # fmt: skip
     return row
+
+
+def remove(account: Account, *, actor: Actor, now: datetime) -> None:
+    """Forget the key; the account sends nothing without one. Raises NotFound."""
+    with transaction.atomic():
+        row = VenueKey.objects.filter(account=account).first()
+        if row is None:
+            raise NotFound(f"The account {account.name} has no API key.", code="no-venue-key")
+        hint = row.hint
+        row.delete()
+        live_gate.revoke(account, "key", actor=actor, now=now)
+        audit.record(
+            action="venue-key.remove",
+            actor=actor,
+            object_type="account",
+            object_id=str(account.pk),
+            before={"hint": hint},
+        )
 
 
 def read(account: Account) -> tuple[str, str]:

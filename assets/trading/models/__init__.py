@@ -2,6 +2,7 @@
 
 from assets.trading.models.account import Account, EquityPoint, Position
 from assets.trading.models.ledger import Journal, JournalLine, LedgerAccount
+from assets.trading.models.live import LiveApproval, WorkflowApproval
 from assets.trading.models.order import Fill, Intent, Order, OrderEvent
 from assets.trading.models.risk import Flattening, LimitChange, ProtectionRelease, RiskPoint
 from assets.trading.models.stop import ProtectiveStop
@@ -18,6 +19,7 @@ __all__ = [
     "JournalLine",
     "LedgerAccount",
     "LimitChange",
+    "LiveApproval",
     "Order",
     "OrderEvent",
     "Position",
@@ -25,4 +27,5 @@ __all__ = [
     "ProtectiveStop",
     "RiskPoint",
     "VenueKey",
+    "WorkflowApproval",
 ]

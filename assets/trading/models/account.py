@@ -56,7 +56,7 @@ class Account(models.Model):
         constraints = (
             models.UniqueConstraint(
                 fields=("asset_type", "is_demo"),
-                condition=Q(mode="paper"),
+                condition=Q(mode="paper", broker="paper"),  # at a venue "paper" means: not switched to live
                 name="one_paper_account_per_asset_type",
             ),
         )
@@ -95,6 +95,7 @@ class EquityPoint(models.Model):
     equity = ExactDecimalField()
     cash = ExactDecimalField()
     unrealised = ExactDecimalField()
+    exposure = ExactDecimalField(default=Decimal(0))  # gross
     peak = ExactDecimalField()  # the highest equity up to this point: drawdown needs no scan
 
     class Meta:

@@ -38,7 +38,7 @@ def _is_demo() -> bool:
 
 def account_for(asset_type: str) -> Account:
     """The account an asset type trades now: the demo one while the simulated feed is on. Raises NotFound."""
-    tail = "WHERE asset_type = %s AND is_demo = %s ORDER BY mode, id LIMIT 1"
+    tail = "WHERE asset_type = %s AND is_demo = %s ORDER BY mode, CASE WHEN broker = 'paper' THEN 0 ELSE 1 END, id LIMIT 1"
     found = statements.instances(Account, tail, (asset_type, _is_demo()))
     if not found:
         raise NotFound(f"There is no account for {asset_type!r}; run manage.py setup.", code="no-account")

@@ -15,7 +15,7 @@ from assets.trading.models import Account, Fill, Order
 from tradingsite.foundation.api.shapes import OneOf
 
 STATUSES: Final = tuple(Order.Status.values)
-MODES: Final = tuple(Account.Mode.values)
+MODES: Final = (*Account.Mode.values, "off")  # off: at a venue, not switched to live
 Mode = Annotated[str, OneOf(*MODES)]
 Side = Annotated[str, OneOf("buy", "sell")]
 

@@ -83,11 +83,17 @@ def all_books(now: datetime, asset_type: str = "", known: hub.Known | None = Non
         equity = valuation._equity(account, rows, foreign[account.pk], rates, peak, now)
         books.append(
             AccountBook(
-                account.pk, account.name, account.asset_type, account.mode, account.state, account.currency,
+                account.pk, account.name, account.asset_type, _mode(account), account.state, account.currency,
                 account.opening_balance, equity, rows, account.day_start, account,
             )
         )  # fmt: skip
     return tuple(books)
+
+
+def _mode(account: Account) -> str:
+    """An account at a venue that is not switched to live has real money that is not traded: in no total but its own."""
+    idle = account.broker != "paper" and account.mode == Account.Mode.PAPER
+    return "off" if idle else str(account.mode)
 
 
 def _accounts(now: datetime, asset_type: str) -> list[Any]:

@@ -33,7 +33,9 @@ class Curve:
 
 def drawn(asset_type: str = "") -> tuple[str, dict[int, str]]:
     """Currency and names (by pk) of the accounts in the curve: the paper accounts of the most frequent currency."""
-    accounts = Account.objects.filter(is_demo=is_demo_feed(), mode=Account.Mode.PAPER).order_by("pk")
+    accounts = Account.objects.filter(
+        is_demo=is_demo_feed(), mode=Account.Mode.PAPER, broker="paper"
+    ).order_by("pk")
     if asset_type:
         accounts = accounts.filter(asset_type=asset_type)
     return most_of(accounts.values_list("pk", "name", "currency"))

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from assets.trading import registry
 from assets.trading.models import Account, Journal
-from assets.trading.services import ledger
+from assets.trading.services import ledger, live_gate
 from tradingsite.foundation import audit, transitions
 from tradingsite.foundation.audit import Actor
 from tradingsite.foundation.errors import ConcurrentChange, Invalid, NotFound
@@ -40,9 +40,9 @@ def _ensure(spec: registry.AccountSpec, is_demo: bool, now: datetime) -> Account
             asset_type=spec.asset_type,
             is_demo=is_demo,
             mode=Account.Mode.PAPER,
+            broker="paper",
             defaults={
                 "name": f"{spec.asset_type}-{'demo' if is_demo else 'paper'}",
-                "broker": "paper",
                 "currency": spec.currency,
                 "opening_balance": spec.opening_balance,
                 "allows_short": spec.allows_short,
@@ -90,6 +90,8 @@ def set_state(pk: int, event: str, *, actor: Actor, now: datetime, reason: str =
         if Account.objects.filter(pk=pk, state=before).update(state=after) != 1:
             raise ConcurrentChange("This account was changed by somebody else first.", pk=str(pk))
         account.refresh_from_db()
+        if event == "halt" and live_gate.revoke(account, "halted", actor=actor, now=now):
+            account.refresh_from_db()
         audit.record(
             action=f"account.{event}", actor=actor, object_type="account", object_id=str(pk),
             before={"state": before}, after={"state": after}, reason=reason,

@@ -36,6 +36,7 @@ def snapshot(now: datetime, *, every: timedelta = EVERY) -> int:
                 equity=worth.equity,
                 cash=worth.cash,
                 unrealised=worth.unrealised,
+                exposure=worth.exposure,
                 peak=peak,
             )
         )

@@ -187,7 +187,7 @@ def _standing(ctx: RunContext, account: Account, book: valuation.Book, now: date
             price_band_ratio=Decimal(repr(account.price_band_ratio)),
             allowed_symbols=frozenset(account.allowed_symbols),
         ),
-        live_allowed=agreement.is_allowed(account.broker, account.mode),
+        live_allowed=agreement.is_allowed(account.broker, account.mode, account.pk, account.asset_type, now),
         key_allowed=account.broker == agreement.PAPER
         or agreement.is_key_allowed(venue_keys.permissions(account)),
         books_agree=agreement.is_current(account.broker, account.reconciled_at, now),

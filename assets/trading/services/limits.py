@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _lazy
 
 from assets.markets import hub
 from assets.trading.models import Account, LimitChange, ProtectionRelease
+from assets.trading.services import live_gate
 from tradingsite.foundation import audit
 from tradingsite.foundation.audit import Actor
 from tradingsite.foundation.errors import Conflict, FieldProblem, Invalid, NotFound
@@ -241,6 +242,8 @@ def _apply(row: LimitChange, now: datetime) -> bool:
         return False
     value = to_decimal(row.after) if BY_NAME[row.field].kind == "money" else row.after
     Account.objects.filter(pk=row.account_id).update(**{row.field: value})
+    if row.loosens:
+        live_gate.revoke(row.account, "limit", actor=audit.system("limits"), now=now)
     return True
 
 

@@ -160,10 +160,10 @@ def _refusal(order: Order, seen: Look | None, now: datetime) -> str:
 
 def _account_refusal(order: Order, at: datetime) -> str:
     """Fresh from the database: somebody may have halted the account since the gate."""
-    names = ("state", "broker", "mode", "reconciled_at", "venue_key__permissions")
+    names = ("state", "broker", "mode", "asset_type", "reconciled_at", "venue_key__permissions")
     rows = Account.objects.filter(pk=order.account_id).values_list(*names)
-    account_state, broker, mode, reconciled_at, permissions = rows[0]
-    if not agreement.is_allowed(broker, mode):
+    account_state, broker, mode, asset_type, reconciled_at, permissions = rows[0]
+    if not agreement.is_allowed(broker, mode, order.account_id, asset_type, at):
         return "live_not_allowed"
     if not agreement.is_key_allowed(permissions):
         return "key_can_withdraw"

@@ -21,7 +21,7 @@ from assets.trading.agreement import PAPER
 from assets.trading.brokers.base import Broker, VenueOrder
 from assets.trading.models import Account, Discrepancy, Fill, Order
 from assets.trading.selectors.valuation import cash_balances
-from assets.trading.services import orders
+from assets.trading.services import live_gate, orders
 from assets.trading.services.adoption import catch_up
 from assets.trading.states import IN_DOUBT, ORDER, WORKING
 from tradingsite.foundation import alerts, audit
@@ -72,6 +72,7 @@ def begin() -> int:
 
 def reconcile_all(now: datetime) -> dict[str, ReconcileReport]:
     """One pass over every account at a venue, by name. What goes wrong with one keeps no other from its turn."""
+    live_gate.review(now)
     reports: dict[str, ReconcileReport] = {}
     failure: Exception | None = None
     for account in Account.objects.exclude(broker=PAPER).order_by("pk"):
@@ -137,6 +138,8 @@ def _conclude(
         # A time in the future (a clock set back) proves nothing.
         known = compared_at is not None and timedelta(0) <= now - compared_at <= BALANCES_MAX_AGE
         mine.update(reconciled_at=now if known and not blocking else None)
+        if blocking:
+            live_gate.revoke(account, "discrepancy", actor=audit.system("reconciliation"), now=now)
     if blocking:
         return "discrepancy"
     return "" if known else "balances-not-compared"

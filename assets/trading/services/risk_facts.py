@@ -16,10 +16,12 @@ from assets.markets.models import Instrument
 from assets.quant import metrics, protections
 from assets.quant.protections import ClosedTrade, Lock
 from assets.trading import registry
-from assets.trading.models import Account, EquityPoint, Fill, Order, ProtectionRelease
+from assets.trading.models import Account, EquityPoint, ProtectionRelease
 from assets.trading.rates import Rates
-from assets.trading.selectors import books, valuation
+from assets.trading.selectors import valuation
 from assets.trading.services import gate
+from tradingsite.foundation import statements
+from tradingsite.foundation.money import to_decimal
 
 ZERO: Final = Decimal(0)
 ALIKE: Final = 0.7
@@ -38,39 +40,64 @@ def add(
 ) -> None:
     """Complete `standing` for entries into `wanted`. Unknown counts as the worse case."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    today = Order.objects.filter(account=account, created_at__gte=midnight)
-    standing.orders_today = today.exclude(status=Order.Status.DENIED).count()
+    ((standing.orders_today,),) = statements.rows(
+        _ORDERS_SINCE, (account.pk, statements.time_param(midnight))
+    )
     standing.day_gain = _day_gain(account, book.equity.equity, midnight)
     standing.drawdown = Decimal(repr(book.equity.drawdown))
     rows = {row.pk: row for row in wanted}
     if standing.limits.max_total_ratio:
-        standing.others = _others(account, book.rates, now)
+        standing.others = _others(account, book.rates)
     if standing.limits.max_correlated_ratio:
         standing.alike = alike(rows, standing.exposure, now)
     standing.locks = _by_instrument(in_force(account, now), rows.values())
 
 
+# Plain SQL: every entry waits for these, and building a queryset costs more than running it.
+_ORDERS_SINCE: Final = (
+    "SELECT COUNT(*) FROM trading_order WHERE account_id = %s AND created_at >= %s AND status <> 'denied'"
+)
+_OTHERS: Final = (
+    "SELECT a.currency, a.opening_balance, "
+    "(SELECT e.id FROM trading_equitypoint e WHERE e.account_id = a.id ORDER BY e.at DESC LIMIT 1) "
+    "FROM trading_account a WHERE a.id <> %s AND a.mode = %s AND a.is_demo = %s"
+)
+
+
 def _day_gain(account: Account, equity: Decimal, midnight: datetime) -> Decimal | None:
     """Profit since midnight over the equity then; the opening balance on the first day."""
-    before = EquityPoint.objects.filter(account=account, at__lte=midnight).order_by("-at")
-    start = before.values_list("equity", flat=True).first()
-    if start is None:
-        first = EquityPoint.objects.filter(account=account).order_by("at").values_list("equity", flat=True)
-        start = first.first() or account.opening_balance
+    at = statements.time_param(midnight)
+    before = "WHERE account_id = %s AND at <= %s ORDER BY at DESC LIMIT 1"
+    found = statements.values(EquityPoint, ("equity",), before, (account.pk, at))
+    if not found:
+        first = "WHERE account_id = %s ORDER BY at LIMIT 1"
+        found = statements.values(EquityPoint, ("equity",), first, (account.pk,))
+    start: Decimal = found[0][0] if found else account.opening_balance
     return (equity - start) / start if start > 0 else None
 
 
-def _others(account: Account, rates: Rates, now: datetime) -> gate.Others:
-    """The other accounts of the same mode and world. One whose currency cannot be converted counts as equity 0."""
+def _others(account: Account, rates: Rates) -> gate.Others:
+    """The other accounts of the same mode and world, as of their newest equity points (a minute old at most in real time).
+
+    One whose currency cannot be converted counts as equity 0.
+    """
     equity = exposure = ZERO
-    for book in books.all_books(now):
-        if book.pk == account.pk or book.mode != account.mode:
-            continue
-        rate = rates.rate(book.currency)
-        if rate is None:
-            continue
-        equity += max(book.equity.equity, ZERO) * rate
-        exposure += book.equity.exposure * rate
+    newest: dict[int, str] = {}
+    for currency, opening, point in statements.rows(_OTHERS, (account.pk, account.mode, account.is_demo)):
+        if point is not None:
+            newest[point] = currency
+        elif (rate := rates.rate(currency)) is not None:
+            equity += to_decimal(opening) * rate
+    if newest:
+        marks = ", ".join(["%s"] * len(newest))
+        points = statements.values(
+            EquityPoint, ("pk", "equity", "exposure"), f"WHERE id IN ({marks})", tuple(newest)
+        )
+        for pk, worth, gross in points:
+            rate = rates.rate(newest[pk])
+            if rate is not None:
+                equity += max(worth, ZERO) * rate
+                exposure += gross * rate
     return gate.Others(equity=equity, exposure=exposure)
 
 
@@ -149,14 +176,16 @@ def closed_trades(
     accounts: Iterable[Account], since: datetime, now: datetime
 ) -> dict[int, list[ClosedTrade]]:
     """What was closed by each order that realised something since then, by account, oldest first. One query."""
-    rows = Fill.objects.filter(account__in=list(accounts), at__gte=since, at__lte=now).exclude(realised=ZERO)
+    pks = [row.pk for row in accounts]
+    if not pks:
+        return {}
+    sql = _CLOSED % ", ".join(["%s"] * len(pks))
+    span = (statements.time_param(since), statements.time_param(now))
     orders: dict[tuple[int, int], list[tuple[str, datetime, Decimal, Decimal, bool]]] = {}
-    for account_id, order_id, symbol, at, side, quantity, price, realised, fee, slug in rows.order_by(
-        "at", "pk"
-    ).values_list(
-        "account_id", "order_id", "instrument__symbol", "at", "side", "quantity", "price", "realised", "fee",
-        "order__intent__workflow_slug",
-    ):  # fmt: skip
+    for account_id, order_id, symbol, at_, side, *amounts, slug in statements.rows(sql, (*pks, *span)):
+        at = statements.as_time(at_)
+        assert at is not None
+        quantity, price, realised, fee = (to_decimal(amount) for amount in amounts)
         value = quantity * price
         cost = value - realised if side == "sell" else value + realised
         parts = orders.setdefault((account_id, order_id), [])
@@ -171,6 +200,13 @@ def closed_trades(
             found.setdefault(account_id, []).append(trade)
     return found
 
+
+_CLOSED: Final = (
+    "SELECT f.account_id, f.order_id, m.symbol, f.at, f.side, f.quantity, f.price, f.realised, f.fee, i.workflow_slug "
+    "FROM trading_fill f JOIN markets_instrument m ON m.id = f.instrument_id JOIN trading_order o ON o.id = f.order_id "
+    "JOIN trading_intent i ON i.id = o.intent_id "
+    "WHERE f.account_id IN (%s) AND f.at >= %%s AND f.at <= %%s AND f.realised <> '0' ORDER BY f.at, f.id"
+)
 
 STOP_SLUG: Final = "protective-stop"
 """Stands where a workflow's slug stands when a stop closes a position: no run is behind it."""

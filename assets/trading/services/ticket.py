@@ -193,7 +193,7 @@ def _where(ticket: Ticket) -> tuple[Account, Instrument]:
     instrument = hub.by_id(ticket.instrument_id)
     is_demo = settings.TRADING_FEED == "simulated"
     found = Account.objects.filter(asset_type=instrument.asset_type, is_demo=is_demo).order_by("mode", "pk")
-    account = found.filter(mode=Account.Mode.PAPER).first()
+    account = found.filter(mode=Account.Mode.PAPER, broker="paper").first()
     if account is None:
         if found.exists():
             raise Refused(_("Orders by hand are for paper accounts only."), code="paper-only")

@@ -11,6 +11,7 @@ import pytest
 from assets.trading.brokers import venue_keys
 from assets.trading.tests import kit
 from assets.trading.tests.brokers.test_binance import ALICE, BinanceDesk
+from assets.trading.tests.live_kit import make_ready
 from assets.trading.tests.venues.binance import KEY, SECRET, BinanceVenue
 from tradingsite.foundation import clock
 
@@ -32,3 +33,9 @@ def live(live_venue: BinanceVenue, db: Any, settings: Any) -> BinanceDesk:
     kit.bars(made.instrument, minute - timedelta(minutes=5), [100.0] * 5)
     kit.switch()
     return made
+
+
+@pytest.fixture
+def ready(live: BinanceDesk) -> BinanceDesk:
+    """Everything a person has to see to before real money is done; only the switch is off."""
+    return make_ready(live)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from assets.markets.models import Candle, Instrument, PriceSide
-from assets.trading.models import Account, Intent, Order
+from assets.trading.models import Account, Intent, LiveApproval, Order
 from assets.trading.services import accounts
 from orchestrator.models import ControlSwitch, Run, Workflow
 from orchestrator.plugins import RunContext
@@ -37,6 +37,12 @@ def account(currency: str = "BBB", balance: str = "10000", **values: Any) -> Acc
     }  # fmt: skip
     row = Account.objects.create(**{**defaults, **values})
     accounts.open_with(row, row.opening_balance, now)
+    if row.mode == "live" and row.broker != "paper":
+        # What a person did in life: tests of the gate itself begin without it.
+        LiveApproval.objects.create(
+            account=row, approved_by="kit", approved_at=datetime(2000, 1, 1, tzinfo=UTC),
+            expires_at=datetime(2100, 1, 1, tzinfo=UTC),
+        )  # fmt: skip
     return row
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from assets.quant.protections import Rules
 from assets.trading import registry
-from assets.trading.models import Account, LimitChange
+from assets.trading.models import Account, EquityPoint, LimitChange
+from assets.trading.rates import Rates
 from assets.trading.services import fills, limits, risk_facts
 from assets.trading.tests import kit
 from assets.trading.tests.kit import MINUTE, D
@@ -170,3 +171,27 @@ def test_losses_a_strategy_took_lock_only_their_instrument(account: Account) -> 
         ("cooldown", "C01BBB"), ("cooldown", "C02BBB"),
     }  # fmt: skip
     assert risk_facts.in_force(account, AT + MINUTE) == ()
+
+
+def test_the_other_accounts_of_the_same_mode_and_world_count(account: Account) -> None:
+    def other(name: str, *, equity: str, exposure: str, **values: Any) -> None:
+        row = kit.account(name=name, **values)
+        EquityPoint.objects.create(
+            account=row,
+            at=AT,
+            equity=D(equity),
+            cash=D(0),
+            unrealised=D(0),
+            exposure=D(exposure),
+            peak=D(equity),
+        )
+
+    other("same", equity="2000", exposure="500", asset_type="t2")
+    other("real", equity="9", exposure="9", asset_type="t3", is_demo=False)
+    other("live", equity="9", exposure="9", asset_type="t4", mode="live")
+    other("yen", equity="9", exposure="9", asset_type="t5", currency="JPY")
+    kit.account(
+        name="new", asset_type="t6", balance="100"
+    )  # no point yet: its opening balance, nothing invested
+    found = risk_facts._others(account, Rates("BBB", []))
+    assert (found.equity, found.exposure) == (D(2100), D(500))

@@ -77,7 +77,7 @@ def test_without_positions_nothing_is_at_risk() -> None:
 def test_a_position_without_a_stop_counts_as_such(account: Account) -> None:
     ProtectiveStop.objects.all().delete()
     (row,) = risk.assess(AT)
-    assert row.parts["stops"] == 100.0
+    assert row.parts["stops"] == pytest.approx(50.0)  # half the equity is invested
 
 
 def client_of(name: str, role: str) -> Client:
@@ -116,8 +116,9 @@ def test_a_tighter_limit_needs_no_password(account: Account, trader: Client) -> 
 
 
 def test_a_looser_limit_asks_for_the_password_keeps_what_was_typed_and_waits(
-    account: Account, trader: Client
+    account: Account, trader: Client, at: clock.VirtualClock
 ) -> None:
+    at.advance_to(AT + timedelta(minutes=11))  # the login no longer counts as a confirmation
     url, form = f"/risk/accounts/{account.pk}/limits/", limits_form(account, max_position_ratio="0.9")
     refused = trader.post(url, form)
     assert refused.status_code == 422 and 'value="0.9"' in refused.content.decode()

@@ -6,6 +6,7 @@ import logging
 import signal
 import threading
 from argparse import ArgumentParser
+from collections.abc import Callable
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connection
@@ -16,6 +17,7 @@ from orchestrator.health.findings import Finding
 from orchestrator.health.monitor import Monitor
 from orchestrator.loop import Loop, TickReport
 from orchestrator.probe import HostProbe
+from orchestrator.process.messenger import Messenger
 from orchestrator.process.pulse import Pulse
 from orchestrator.services import beats
 from tradingsite.foundation import clock
@@ -44,11 +46,21 @@ class Command(JsonCommand):
             Finding(component="workflow", subject=t.slug, code=t.code, severity="warning", detail={"error": t.error})
             for t in loop.troubles()
         ])  # fmt: skip
-        ticks = self._serve(loop, beater, stopping, options["ticks"])
+        messenger = Messenger(lambda: loop.leads)
+        messenger.start()
+        ticks = self._serve(loop, beater, stopping, options["ticks"], messenger.ticked)
+        messenger.stop()
         self.emit({"ok": True, "ticks": ticks}, text=f"{ticks} ticks")
         return EXIT_OK
 
-    def _serve(self, loop: Loop, beater: beats.Beater, stopping: threading.Event, limit: int) -> int:
+    def _serve(
+        self,
+        loop: Loop,
+        beater: beats.Beater,
+        stopping: threading.Event,
+        limit: int,
+        ticked: Callable[[], None] = lambda: None,
+    ) -> int:
         """Ticks start every `tick_s` by the monotonic clock; one that takes longer delays the next, none piles up."""
         tick_s, ticks = conf().tick_s, 0
         due, pulse = clock.monotonic(), Pulse()
@@ -56,6 +68,8 @@ class Command(JsonCommand):
             pulse.beat()
             report = self._tick(loop, beater)
             ticks += 1
+            if report is not None:
+                ticked()
             now = clock.monotonic()
             if (
                 now >= due

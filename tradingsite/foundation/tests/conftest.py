@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 
 from .apikit import machine
+from .notifykit import server  # noqa: F401 - a fixture
 from .rows import MODELS
 
 

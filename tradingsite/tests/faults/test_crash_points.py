@@ -36,7 +36,7 @@ def test_dying_at_a_crash_point_breaks_no_invariant(market: System, point: str) 
     if point == "mid_fill":
         let_some_rest(market)
     # Paper orders meet the next minute's bar, which is known when that minute is over.
-    wait_for(lambda: deaths(market, mark) >= 2, 150 if point == "mid_fill" else 90, f"two deaths at {point}")
+    wait_for(lambda: deaths(market, mark) >= 2, 240 if point == "mid_fill" else 90, f"two deaths at {point}")
     market.power_cut()
     reset(market)
     took = market.start()
