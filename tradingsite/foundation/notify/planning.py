@@ -94,7 +94,7 @@ def _ends(channels: Sequence[NotificationChannel], now: datetime) -> Iterable[De
         alert=OuterRef("alert"), channel=OuterRef("channel"), occasion=Delivery.Occasion.RESOLVED
     )
     announced = Delivery.objects.filter(
-         status=Delivery.Status.SENT, occasion__in=_TOLD, channel__in=known,
+        ~Exists(ended), status=Delivery.Status.SENT, occasion__in=_TOLD, channel__in=known,
         alert__status=Alert.Status.RESOLVED, alert__resolved_at__gte=now - _LOOK_BACK, at__lt=F("alert__resolved_at"),
     )  # fmt: skip
     seen: set[tuple[Any, Any]] = set()

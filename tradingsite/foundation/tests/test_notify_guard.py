@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tradingsite.foundation import clock
 from tradingsite.foundation.notify import guard
 from tradingsite.foundation.notify.guard import Blocked, Undelivered
 from tradingsite.foundation.tests.notifykit import Handler, url_of
@@ -141,6 +142,17 @@ def test_a_server_that_drips_does_not_keep_us(server: Any) -> None:
     with pytest.raises(Undelivered, match="too long"):
         guard.send("GET", url_of(server), total_s=0.4)
     done.set()
+
+
+def test_a_server_that_says_nothing_does_not_keep_us(server: Any) -> None:
+    done = threading.Event()
+    Handler.answer = lambda self: done.wait(20)
+    began = clock.monotonic()
+    with pytest.raises(Undelivered, match="too long"):
+        guard.send("GET", url_of(server), total_s=0.3)
+    took = clock.monotonic() - began
+    done.set()
+    assert took < 5
 
 
 def test_errors_never_hold_the_address(server: Any) -> None:

@@ -24,7 +24,7 @@ from assets.trading.tests.torture import setup, world
 from tradingsite.foundation import clock
 
 ROOT = Path(__file__).resolve().parents[4]
-SETTLE_S = 90.0
+SETTLE_S = 240.0
 SILENT_S = 120.0  # nothing sent for so long: something is stuck
 
 

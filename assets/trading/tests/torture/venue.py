@@ -26,7 +26,7 @@ POSTS: Odds = (
     ("garbled", 0.01), ("limited", 0.002), ("too_old", 0.005),
 )  # fmt: skip
 DELETES: Odds = (("lost", 0.03), ("cut", 0.03), ("busy_after", 0.02), ("held", 0.02), ("held_after", 0.01))
-READS: Odds = (("lost", 0.01), ("busy", 0.01), ("held", 0.005), ("garbled", 0.005), ("limited", 0.0005))
+READS: Odds = (("lost", 0.005), ("busy", 0.005), ("held", 0.003), ("garbled", 0.002), ("limited", 0.0005))
 LISTS: Odds = (("double", 0.02), ("short", 0.02))
 CANCELS: Odds = (("crossed", 0.2), ("filled", 0.1), ("pending", 0.2))
 STAGES = ("arrived", "applied", "answered")

@@ -18,7 +18,7 @@ CODES = ("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I12", "I14", "I15")
 
 RECEIVE_WINDOW_MS = 1000
 QUARANTINE = timedelta(seconds=2)  # the window and a second for clocks and a busy machine
-DEADLINE_S = 1.2  # so that an answer held for two seconds is one too late
+DEADLINE_S = 1.8  # so that an answer held for two seconds is one too late
 GRACE = timedelta(seconds=2)
 QUIET = timedelta(seconds=1)
 
