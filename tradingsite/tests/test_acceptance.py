@@ -40,9 +40,8 @@ def world(at: datetime, db: Any) -> api_world.World:
 
 @pytest.fixture
 def page(alice: Any, client: Client) -> Any:
-    client.force_login(alice)
-
     def read(path: str, status: int = 200) -> str:
+        client.force_login(alice)  # now, whatever time the test has made it: sessions end
         answer = client.get(path)
         assert answer.status_code == status, (path, answer.status_code)
         return answer.content.decode()

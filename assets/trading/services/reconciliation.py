@@ -24,7 +24,7 @@ from assets.trading.selectors.valuation import cash_balances
 from assets.trading.services import live_gate, orders
 from assets.trading.services.adoption import catch_up
 from assets.trading.states import IN_DOUBT, ORDER, WORKING
-from tradingsite.foundation import alerts, audit
+from tradingsite.foundation import alerts, audit, clock
 from tradingsite.foundation.audit import Actor
 from tradingsite.foundation.errors import ConcurrentChange, Conflict, DomainError, NotFound
 
@@ -109,9 +109,10 @@ def _begin_pass(account: Account) -> int:
 def _pass(account: Account, number: int, now: datetime) -> ReconcileReport:
     try:
         broker = brokers.get(account)
+        listed_at = clock.now()
         theirs = {row.client_id: row for row in broker.open_orders()}
         caught_up, missing = _catch_up_all(account, broker, theirs)
-        came_back, strangers = _strangers(account, broker, theirs)
+        came_back, strangers = _strangers(account, broker, theirs, listed_at)
         balances = _balances(account, broker, now)
     except DomainError as e:
         return ReconcileReport(ok=False, why=e.code)
@@ -191,9 +192,12 @@ def _catch_up_all(
 
 
 def _strangers(
-    account: Account, broker: Broker, theirs: Mapping[str, VenueOrder]
+    account: Account, broker: Broker, theirs: Mapping[str, VenueOrder], listed_at: datetime
 ) -> tuple[int, list[Difference]]:
-    """Orders that are open at the venue and not with us: never ours, or ended here while they live there."""
+    """Orders that are open at the venue and not with us: never ours, or ended here while they live there.
+
+    What ended here after the venue was asked is left to the next pass: its list says nothing of that.
+    """
     known = {
         row.client_id: row
         for row in Order.objects.filter(account=account, client_id__in=list(theirs)).select_related(
@@ -205,6 +209,8 @@ def _strangers(
         order = known.get(client_id)
         if order is None:
             found.append(Difference(kind=Kind.FOREIGN_ORDER, subject=client_id, ours="-", theirs=_told(row)))
+        elif order.finished_at is not None and order.finished_at > listed_at:
+            continue
         elif order.status not in (*WORKING, *IN_DOUBT):
             was, late = str(order.status), _take_back(order, broker, row)
             if late is None or late.status == "open":

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from assets.trading import agreement
+from assets.trading.brokers.base import VenueOrder
 from assets.trading.models import Account, Discrepancy, Fill, Order
 from assets.trading.services import orders, reconciliation, recovery
+from assets.trading.tests import kit
 from assets.trading.tests.brokers.desk import D, make, place
 from assets.trading.tests.brokers.test_binance import BinanceDesk
 from tradingsite.foundation import clock
@@ -166,3 +168,16 @@ def test_a_pass_of_before_a_start_says_nothing_about_after(
     during(monkeypatch, reconciliation.begin)
     assert reconcile(live, timedelta(0)).why == "overtaken"
     assert Account.objects.get(pk=live.account.pk).reconciled_at is None
+
+
+def test_what_ended_here_after_the_venue_was_asked_is_left_to_the_next_pass() -> None:
+    at = datetime(2024, 5, 15, 12, tzinfo=UTC)
+    account, row = kit.account(mode="live", broker="binance"), kit.instrument()
+    order = kit.order(account, row, now=at, status="accepted")
+    type(order).objects.filter(pk=order.pk).update(status="cancelled", finished_at=at + timedelta(seconds=1))
+    listed = VenueOrder(
+        client_id=order.client_id, venue_id="v", symbol=row.symbol, status="open", quantity=order.quantity,
+        filled_quantity=order.filled_quantity, accepted_at=at,
+    )  # fmt: skip
+    broker: Any = object()  # asking it for anything would fail
+    assert reconciliation._strangers(account, broker, {order.client_id: listed}, at) == (0, [])

@@ -32,6 +32,9 @@ CONTENT_TYPE = "application/problem+json"
 logger = logging.getLogger(__name__)
 
 TITLES: dict[str, Any] = {
+    "address-refused": gettext_lazy("The address is refused"),
+    "undelivered": gettext_lazy("The message was not delivered"),
+    "second-factor-needed": gettext_lazy("A code is needed"),
     "invalid": gettext_lazy("The request is not valid"),
     "invalid-number": gettext_lazy("The number is not valid"),
     "invalid-json": gettext_lazy("The body is not valid JSON"),

@@ -282,7 +282,7 @@ class TortureVenue(BinanceVenue):
                 rows = list(self.book.open.values())
                 for _n in range(min(3, len(rows))):
                     order = rows[int(self.dice.between(0, len(rows) - 0.001))]
-                    word = self.dice.pick((("part", 0.15), ("all", 0.15)))
+                    word = self.dice.pick((("part", 0.04), ("all", 0.02)))
                     if word and order.status == "open":
                         self.book.fill_some(order, all_of_it=word == "all")
 
